@@ -1,0 +1,92 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let settings: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .enableUpcomingFeature("InferIsolatedConformances"),
+]
+
+let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
+let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
+let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
+let nioWebSocket: Target.Dependency = .product(name: "NIOWebSocket", package: "swift-nio")
+let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
+let collections: Target.Dependency = .product(name: "Collections", package: "swift-collections")
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+
+let package = Package(
+    name: "roost",
+    products: [
+        .executable(name: "roost", targets: ["RoostCLI"]),
+        .library(name: "RoostClient", targets: ["RoostClient"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/vapor/jwt-kit", from: "5.7.1"),
+        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
+    ],
+    targets: [
+        .target(name: "RoostModel", dependencies: [crypto, nioCore], swiftSettings: settings),
+        .target(name: "RoostProtocol", dependencies: ["RoostModel", nioCore], swiftSettings: settings),
+        .target(
+            name: "RoostCluster", dependencies: ["RoostModel", "RoostProtocol", nioCore, collections],
+            swiftSettings: settings),
+        .target(
+            name: "RoostConsensus",
+            dependencies: ["RoostModel", "RoostProtocol", "RoostCluster", nioCore, collections, crypto],
+            swiftSettings: settings),
+        .target(
+            name: "RoostStorage",
+            dependencies: [
+                "RoostModel", "RoostProtocol", "RoostConsensus", nioCore,
+                .product(name: "GRDB", package: "GRDB.swift"),
+            ], swiftSettings: settings),
+        .target(
+            name: "RoostNode",
+            dependencies: [
+                "RoostModel", "RoostProtocol", "RoostCluster", "RoostConsensus", "RoostStorage", nioCore, collections,
+                logging,
+            ], swiftSettings: settings),
+        .target(
+            name: "RoostServer",
+            dependencies: [
+                "RoostModel", "RoostProtocol", "RoostCluster", "RoostConsensus", "RoostStorage", "RoostNode", nioCore,
+                nioPosix, nioHTTP1, nioWebSocket, collections, logging, crypto,
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "CryptoExtras", package: "swift-crypto"),
+                .product(name: "JWTKit", package: "jwt-kit"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ], swiftSettings: settings),
+        .target(
+            name: "RoostSimulation",
+            dependencies: [
+                "RoostModel", "RoostProtocol", "RoostCluster", "RoostConsensus", "RoostStorage", "RoostNode", nioCore,
+                collections, logging,
+            ], swiftSettings: settings),
+        .target(
+            name: "RoostClient",
+            dependencies: [
+                "RoostModel", "RoostProtocol", nioCore, nioPosix, nioHTTP1, nioWebSocket, logging,
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+            ], swiftSettings: settings),
+        .executableTarget(
+            name: "RoostCLI",
+            dependencies: [
+                "RoostModel", "RoostProtocol", "RoostClient", "RoostServer", "RoostNode", nioCore, nioPosix, logging,
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "Histogram", package: "hdrhistogram-swift"),
+            ], swiftSettings: settings),
+    ]
+)

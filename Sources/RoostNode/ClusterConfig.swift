@@ -1,0 +1,117 @@
+package import RoostModel
+
+/// `cluster.json`: what founds a cluster, and every knob with its default. Durations are in milliseconds unless the
+/// name says otherwise; sizes in bytes.
+package struct ClusterConfig: Sendable, Equatable {
+    package struct Node: Sendable, Equatable {
+        package var id: NodeID
+        package var host: String
+        package var clientPort: Int
+        package var peerPort: Int
+        package var adminPort: Int
+        /// Absolute.
+        package var dataDirectory: String
+        package init(
+            id: NodeID, host: String, clientPort: Int, peerPort: Int, adminPort: Int, dataDirectory: String
+        ) {
+            self.id = id
+            self.host = host
+            self.clientPort = clientPort
+            self.peerPort = peerPort
+            self.adminPort = adminPort
+            self.dataDirectory = dataDirectory
+        }
+        package var peerAddress: String { "\(host):\(peerPort)" }
+    }
+
+    package struct Limits: Sendable, Equatable {
+        /// Largest WebSocket frame (and message) a client may send.
+        package var maxFrame = 65_536
+        package var maxMembers = 1_024
+        package var maxConversationsPerUser = 10_000
+        package var maxDevicesPerUser = 32
+        package var maxHTTPBody = 262_144
+        /// From accepting a connection to the end of its HTTP head.
+        package var handshakeMilliseconds = 10_000
+        package var maxConnections = 100_000
+        /// Unacknowledged messages per session.
+        package var window = 256
+        /// Sends of one session not yet answered; beyond it the session's socket is not read.
+        package var maxPendingSends = 256
+        /// Queue of one link to a peer; beyond it streams end and are opened again.
+        package var maxLinkQueueBytes = 67_108_864
+        package init() {}
+    }
+
+    package struct Timing: Sendable, Equatable {
+        package var electionMilliseconds = 600
+        package var raftHeartbeatMilliseconds = 150
+        package var hibernateMilliseconds = 3_000
+        package var probeMilliseconds = 500
+        package var probeTimeoutMilliseconds = 200
+        /// Unanswered that long, a proposal is sent again, to the leader as known then.
+        package var proposalRetryMilliseconds = 500
+        /// Unanswered that long, a send is `unavailable`.
+        package var proposalTimeoutMilliseconds = 10_000
+        /// WebSocket ping interval.
+        package var heartbeatSeconds = 30
+        /// A socket that took nothing for so long is closed with 4408.
+        package var writeTimeoutMilliseconds = 30_000
+        package var presenceBatchMilliseconds = 30
+        package var cursorCommitMilliseconds = 1_000
+        package var streamStatusMilliseconds = 1_000
+        package var drainMilliseconds = 5_000
+        package init() {}
+    }
+
+    package struct Security: Sendable, Equatable {
+        package var tokenLifetimeSeconds = 86_400
+        /// scrypt N = 2^this.
+        package var scryptLogN = 14
+        package var scryptThreads = 1
+        package var maxQueuedPasswordChecks = 128
+        /// Address the admin endpoint listens on; other than loopback needs `admin_token`.
+        package var adminHost = "127.0.0.1"
+        package var adminToken: String?
+        package init() {}
+    }
+
+    package struct Durability: Sendable, Equatable {
+        /// Under load a batch may gather this long before it is synced.
+        package var gatherMicroseconds = 0
+        package var readerThreads = 2
+        package init() {}
+    }
+
+    package var cluster: String
+    package var replication: Int
+    package var partitions: Int
+    package var nodes: [Node]
+    package var limits: Limits
+    package var timing: Timing
+    package var security: Security
+    package var durability: Durability
+
+    package init(
+        cluster: String, replication: Int, partitions: Int = 32, nodes: [Node], limits: Limits = .init(),
+        timing: Timing = .init(), security: Security = .init(), durability: Durability = .init()
+    ) {
+        self.cluster = cluster
+        self.replication = replication
+        self.partitions = partitions
+        self.nodes = nodes
+        self.limits = limits
+        self.timing = timing
+        self.security = security
+        self.durability = durability
+    }
+
+    package func node(_ id: NodeID) -> Node? { nodes.first { $0.id == id } }
+
+    /// Stable hash of the fields that found a cluster: a file that differs in them belongs to another cluster.
+    package var foundingHash: UInt64 {
+        var text = "\(cluster)|\(replication)|\(partitions)"
+        for node in nodes.map(\.id).sorted() { text += "|\(node)" }
+        return StableHash.of(text)
+    }
+}

@@ -1,0 +1,234 @@
+package import RoostModel
+package import RoostProtocol
+
+/// What the HTTP, WebSocket and admin surfaces ask of a node. May be called from anywhere.
+package protocol NodeService: Sendable {
+    var configuration: ClusterConfig { get }
+    var nodeID: NodeID { get }
+
+    /// Proposes to the partition of the command's key, retrying within `proposal_timeout`.
+    /// `.unavailable` where the outcome is unknown.
+    func propose(_ command: Command) async -> CommandResult
+    /// Reads from the leader of the request's partition, after it has proved its leadership.
+    func read(_ request: ReadRequest) async -> ReadResponse
+    /// The same of every partition, in partition order; `.rejected(.unavailable)` for those without a leader in time.
+    func readAll(_ make: @Sendable (PartitionID) -> ReadRequest) async -> [ReadResponse]
+    /// Known to this node now; asks partition 0 where there are none.
+    func signingKeys() async -> [SigningKey]
+    /// Ends the user's sessions on every node with 4401.
+    func revokeSessions(of user: UserID) async
+
+    /// Admits a session, or says why not. The socket's events go to the returned object, on the core executor.
+    func openSession(_ request: SessionRequest) async -> Result<any PendingSession, SessionRefusal>
+
+    func view() async -> NodeView
+    func presence(of users: [UserID]) async -> [PresenceView]
+    /// Prometheus text of what the node itself counts.
+    func metrics() async -> MetricsView
+    /// Stops taking sessions, hands its leaderships over, closes sessions with 1012, says `left`.
+    func drain() async
+    /// Microseconds since 1970.
+    func wall() -> Int64
+    /// A random UUID from the node's generator.
+    func makeUUID() async -> UUID128
+}
+
+package struct SessionRequest: Sendable {
+    package enum Start: Sendable, Equatable {
+        case all
+        case now
+        /// UNIX seconds.
+        case at(Double)
+    }
+    package var user: UserID
+    package var device: DeviceID
+    package var start: Start
+    /// `roost.v1` was offered: welcome and caught_up are sent, every send is answered.
+    package var modern: Bool
+    /// The client acknowledges by `ack`; otherwise pongs acknowledge.
+    package var clientAcks: Bool
+    /// The token's expiry, UNIX seconds.
+    package var tokenExpires: Double
+    package init(
+        user: UserID, device: DeviceID, start: Start, modern: Bool, clientAcks: Bool, tokenExpires: Double
+    ) {
+        self.user = user
+        self.device = device
+        self.start = start
+        self.modern = modern
+        self.clientAcks = clientAcks
+        self.tokenExpires = tokenExpires
+    }
+}
+
+/// A session that was admitted before its upgrade was answered. Exactly one of the two is called, on the core executor.
+package protocol PendingSession: Sendable {
+    /// The upgrade is done: from here on the session lives.
+    func attach(_ socket: any SessionSocket) -> any SessionEvents
+    /// The connection went away first.
+    func abandon()
+}
+
+package enum SessionRefusal: Error, Sendable, Equatable {
+    /// 401
+    case disabled
+    /// 429
+    case tooManyDevices
+    /// 503
+    case unavailable
+    /// 503
+    case draining
+}
+
+/// A node as `/admin` shows it.
+package struct NodeView: Sendable {
+    package struct Member: Sendable {
+        package var id: NodeID
+        package var status: MemberStatus
+        package var epoch: Epoch
+        package var incarnation: UInt64
+        package var host: String
+        package var clientPort: Int?
+        package var adminPort: Int?
+        package init(
+            id: NodeID, status: MemberStatus, epoch: Epoch, incarnation: UInt64, host: String, clientPort: Int?,
+            adminPort: Int?
+        ) {
+            self.id = id
+            self.status = status
+            self.epoch = epoch
+            self.incarnation = incarnation
+            self.host = host
+            self.clientPort = clientPort
+            self.adminPort = adminPort
+        }
+    }
+    package struct Replica: Sendable {
+        package var node: NodeID
+        package var isVoter: Bool
+        /// Known to the leader only.
+        package var matchIndex: UInt64?
+        package init(node: NodeID, isVoter: Bool, matchIndex: UInt64?) {
+            self.node = node
+            self.isVoter = isVoter
+            self.matchIndex = matchIndex
+        }
+    }
+    package struct PartitionView: Sendable {
+        package var id: PartitionID
+        package var leader: NodeID?
+        package var term: UInt64
+        package var replicas: [Replica]
+        package var lastIndex: UInt64
+        package var commitIndex: UInt64
+        package var appliedIndex: UInt64
+        package var conversations: Int
+        package var accounts: Int
+        package var hibernating: Bool
+        package init(
+            id: PartitionID, leader: NodeID?, term: UInt64, replicas: [Replica], lastIndex: UInt64,
+            commitIndex: UInt64, appliedIndex: UInt64, conversations: Int, accounts: Int, hibernating: Bool
+        ) {
+            self.id = id
+            self.leader = leader
+            self.term = term
+            self.replicas = replicas
+            self.lastIndex = lastIndex
+            self.commitIndex = commitIndex
+            self.appliedIndex = appliedIndex
+            self.conversations = conversations
+            self.accounts = accounts
+            self.hibernating = hibernating
+        }
+    }
+    package enum Phase: String, Sendable {
+        case founding
+        case starting
+        case serving
+        case draining
+    }
+    package var cluster: String
+    package var clusterID: UUID128
+    package var node: NodeID
+    package var phase: Phase
+    /// Why it does not serve, in one line, while it does not.
+    package var waitingFor: String?
+    package var members: [Member]
+    package var ringVersion: UInt64
+    package var replication: Int
+    package var partitions: [PartitionView]
+    package var links: [LinkInfo]
+    package var presenceVersions: [PresenceDigest]
+    package var onlineDevices: Int
+    package var localSessions: Int
+    package init(
+        cluster: String, clusterID: UUID128, node: NodeID, phase: Phase, waitingFor: String?, members: [Member],
+        ringVersion: UInt64, replication: Int, partitions: [PartitionView], links: [LinkInfo],
+        presenceVersions: [PresenceDigest], onlineDevices: Int, localSessions: Int
+    ) {
+        self.cluster = cluster
+        self.clusterID = clusterID
+        self.node = node
+        self.phase = phase
+        self.waitingFor = waitingFor
+        self.members = members
+        self.ringVersion = ringVersion
+        self.replication = replication
+        self.partitions = partitions
+        self.links = links
+        self.presenceVersions = presenceVersions
+        self.onlineDevices = onlineDevices
+        self.localSessions = localSessions
+    }
+}
+
+/// One device of a user, as the presence table has it.
+package struct PresenceView: Sendable {
+    package var user: UserID
+    package var device: DeviceID
+    package var node: NodeID
+    package var session: SessionID
+    package var online: Bool
+    /// Microseconds since 1970: of the session's begin while online, else of its end.
+    package var since: Int64
+    package init(
+        user: UserID, device: DeviceID, node: NodeID, session: SessionID, online: Bool, since: Int64
+    ) {
+        self.user = user
+        self.device = device
+        self.node = node
+        self.session = session
+        self.online = online
+        self.since = since
+    }
+}
+
+/// Samples for `/metrics`: name, help, type and values with labels.
+package struct MetricsView: Sendable {
+    package enum Kind: String, Sendable { case counter, gauge, histogram }
+    package struct Sample: Sendable {
+        /// Appended to the family's name: "", "_bucket", "_sum", "_count".
+        package var suffix: String
+        package var labels: [(String, String)]
+        package var value: Double
+        package init(suffix: String = "", labels: [(String, String)] = [], value: Double) {
+            self.suffix = suffix
+            self.labels = labels
+            self.value = value
+        }
+    }
+    package struct Family: Sendable {
+        package var name: String
+        package var help: String
+        package var kind: Kind
+        package var samples: [Sample]
+        package init(name: String, help: String, kind: Kind, samples: [Sample]) {
+            self.name = name
+            self.help = help
+            self.kind = kind
+            self.samples = samples
+        }
+    }
+    package var families: [Family]
+    package init(families: [Family]) { self.families = families }
+}

@@ -1,0 +1,111 @@
+package import NIOCore
+package import RoostConsensus
+package import RoostModel
+package import RoostProtocol
+
+/// What one partition writes in a batch. Parts are written in the order given here.
+package struct PartitionWrite: Sendable {
+    package var partition: PartitionID
+    package var hardState: RaftHardState?
+    /// Entries from this index on are removed first.
+    package var truncateFrom: UInt64?
+    package var entries: [RaftEntry]
+    package var changes: [StateChange]
+    /// The state tables are as of this entry once the batch is written.
+    package var appliedIndex: UInt64?
+    /// The newest HLC stamp up to `appliedIndex`.
+    package var lastStamp: Int64?
+    package init(
+        partition: PartitionID, hardState: RaftHardState? = nil, truncateFrom: UInt64? = nil, entries: [RaftEntry] = [],
+        changes: [StateChange] = [], appliedIndex: UInt64? = nil, lastStamp: Int64? = nil
+    ) {
+        self.partition = partition
+        self.hardState = hardState
+        self.truncateFrom = truncateFrom
+        self.entries = entries
+        self.changes = changes
+        self.appliedIndex = appliedIndex
+        self.lastStamp = lastStamp
+    }
+}
+
+/// Facts of the node itself, outside any partition.
+package struct NodeFacts: Sendable, Equatable {
+    package var store: StoreID
+    package var epoch: Epoch
+    /// Promised, but not known to hold.
+    package var promised: FoundingRecord?
+    package var founded: FoundingRecord?
+    package init(store: StoreID, epoch: Epoch, promised: FoundingRecord? = nil, founded: FoundingRecord? = nil) {
+        self.store = store
+        self.epoch = epoch
+        self.promised = promised
+        self.founded = founded
+    }
+}
+
+/// What is in the database of one partition when the node starts.
+package struct RestoredPartition: Sendable {
+    package var hardState: RaftHardState
+    package var lastIndex: UInt64
+    /// Runs of equal terms: (first index, term), ascending.
+    package var termRuns: [(firstIndex: UInt64, term: UInt64)]
+    /// Configuration entries in the log, ascending.
+    package var configurations: [RaftEntry]
+    package var state: StateSnapshot
+    package init(
+        hardState: RaftHardState, lastIndex: UInt64, termRuns: [(firstIndex: UInt64, term: UInt64)],
+        configurations: [RaftEntry], state: StateSnapshot
+    ) {
+        self.hardState = hardState
+        self.lastIndex = lastIndex
+        self.termRuns = termRuns
+        self.configurations = configurations
+        self.state = state
+    }
+}
+
+package enum StoreError: Error, Sendable, Equatable {
+    /// No space, or read-only: nothing was written; may pass.
+    case full(String)
+    /// A row or the file is damaged.
+    case corrupt(String)
+    /// Any other failure of a write or sync: what is on disk is unknown.
+    case failed(String)
+}
+
+/// A node's database, synchronous. Writes are called by one thread (the writer) at a time, reads by any.
+/// Seam: `SQLiteStore` in production and in simulation, under a different executor.
+package protocol NodeStore: KnownMessages, Sendable {
+    // Writer.
+    /// All writes of the batch in one transaction, synced (`synchronous=FULL`) when this returns.
+    func commit(_ writes: [PartitionWrite]) throws(StoreError)
+    func saveFacts(_ facts: NodeFacts) throws(StoreError)
+
+    // Readers.
+    func loadFacts() throws(StoreError) -> NodeFacts?
+    func loadPartition(_ partition: PartitionID) throws(StoreError) -> RestoredPartition
+    /// Entries `from ... through`, ascending, stopping before `maxBytes` is exceeded but at least one.
+    func entries(
+        partition: PartitionID, from: UInt64, through: UInt64, maxBytes: Int
+    ) throws(StoreError) -> [RaftEntry]
+    /// Messages with `after` < seq < `before`, ascending or descending by seq, at most `limit` and about `maxBytes`.
+    func messages(
+        partition: PartitionID, conversation: ConversationID, after: UInt64, before: UInt64, descending: Bool,
+        skip: Int, limit: Int, maxBytes: Int
+    ) throws(StoreError) -> [StoredMessage]
+    /// The highest seq whose message was sent before `stamp`; 0 where there is none.
+    func lastSeq(partition: PartitionID, conversation: ConversationID, sentBefore stamp: Int64) throws(StoreError)
+        -> UInt64
+    /// Rows of messages with this id (an id may be used by several senders).
+    func messages(withID id: MessageID, partition: PartitionID) throws(StoreError) -> [MessageRow]
+}
+
+package struct StoredMessage: Sendable, Equatable {
+    package var index: UInt64
+    package var message: Message
+    package init(index: UInt64, message: Message) {
+        self.index = index
+        self.message = message
+    }
+}
