@@ -14,7 +14,8 @@ let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio
 let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
 let nioWebSocket: Target.Dependency = .product(name: "NIOWebSocket", package: "swift-nio")
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
-let collections: Target.Dependency = .product(name: "Collections", package: "swift-collections")
+let deque: Target.Dependency = .product(name: "DequeModule", package: "swift-collections")
+let ordered: Target.Dependency = .product(name: "OrderedCollections", package: "swift-collections")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 
 let package = Package(
@@ -40,11 +41,11 @@ let package = Package(
         .target(name: "RoostModel", dependencies: [crypto, nioCore], swiftSettings: settings),
         .target(name: "RoostProtocol", dependencies: ["RoostModel", nioCore], swiftSettings: settings),
         .target(
-            name: "RoostCluster", dependencies: ["RoostModel", "RoostProtocol", nioCore, collections],
+            name: "RoostCluster", dependencies: ["RoostModel", "RoostProtocol", nioCore, deque, ordered],
             swiftSettings: settings),
         .target(
             name: "RoostConsensus",
-            dependencies: ["RoostModel", "RoostProtocol", "RoostCluster", nioCore, collections, crypto],
+            dependencies: ["RoostModel", "RoostProtocol", "RoostCluster", nioCore, deque, ordered, crypto],
             swiftSettings: settings),
         .target(
             name: "RoostStorage",
@@ -55,14 +56,14 @@ let package = Package(
         .target(
             name: "RoostNode",
             dependencies: [
-                "RoostModel", "RoostProtocol", "RoostCluster", "RoostConsensus", "RoostStorage", nioCore, collections,
+                "RoostModel", "RoostProtocol", "RoostCluster", "RoostConsensus", "RoostStorage", nioCore, deque, ordered,
                 logging,
             ], swiftSettings: settings),
         .target(
             name: "RoostServer",
             dependencies: [
                 "RoostModel", "RoostProtocol", "RoostCluster", "RoostConsensus", "RoostStorage", "RoostNode", nioCore,
-                nioPosix, nioHTTP1, nioWebSocket, collections, logging, crypto,
+                nioPosix, nioHTTP1, nioWebSocket, deque, ordered, logging, crypto,
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "CryptoExtras", package: "swift-crypto"),
                 .product(name: "JWTKit", package: "jwt-kit"),
@@ -72,7 +73,7 @@ let package = Package(
             name: "RoostSimulation",
             dependencies: [
                 "RoostModel", "RoostProtocol", "RoostCluster", "RoostConsensus", "RoostStorage", "RoostNode", nioCore,
-                collections, logging,
+                deque, ordered, logging,
             ], swiftSettings: settings),
         .target(
             name: "RoostClient",

@@ -1,4 +1,31 @@
-import ArgumentParser
+internal import ArgumentParser
+internal import Foundation
 
 @main
-struct Roost: AsyncParsableCommand {}
+struct Roost: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "roost",
+        abstract: "A distributed messaging server: the cluster, its operator's tools and a client.",
+        subcommands: [
+            UpCommand.self, NodeCommand.self, StatusCommand.self, UsersCommand.self, RegisterCommand.self,
+            LoginCommand.self, WebSocketCommand.self, CallCommand.self, BenchCommand.self,
+        ])
+
+    static func main() async {
+        // A peer that went away is an error of the write, not the end of the process.
+        signal(SIGPIPE, SIG_IGN)
+        do {
+            var command = try parseAsRoot()
+            if var command = command as? any AsyncParsableCommand {
+                try await command.run()
+            } else {
+                try command.run()
+            }
+        } catch let failure as Failure {
+            Console.error(failure.message)
+            Foundation.exit(failure.exitCode.rawValue)
+        } catch {
+            exit(withError: error)
+        }
+    }
+}

@@ -56,6 +56,10 @@ public struct HandshakeRefusal: Error, Sendable, Equatable {
         case staleEpoch = 6
         /// The hello breaks a rule of form, such as a minimum version above the maximum.
         case malformed = 7
+        /// The address dialled belongs to another node than the one expected there.
+        case unexpectedNode = 8
+        /// The lower node id dials, so that two nodes that dial each other at once keep one link.
+        case wrongDirection = 9
     }
     public var code: Code
     /// For the log of the other end; at most 255 bytes of UTF-8.

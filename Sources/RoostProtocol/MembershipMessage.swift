@@ -24,12 +24,17 @@ public struct MemberRumour: Sendable, Equatable {
     public var status: MemberStatus
     /// `host:peer_port`, so that a node that never saw it can dial it.
     public var address: String
-    public init(node: NodeID, epoch: Epoch, incarnation: UInt64, status: MemberStatus, address: String) {
+    /// Of a suspicion: who failed to reach the node, so that independent accusers can be counted (Lifeguard); else nil.
+    public var accuser: NodeID?
+    public init(
+        node: NodeID, epoch: Epoch, incarnation: UInt64, status: MemberStatus, address: String, accuser: NodeID? = nil
+    ) {
         self.node = node
         self.epoch = epoch
         self.incarnation = incarnation
         self.status = status
         self.address = address
+        self.accuser = accuser
     }
 }
 

@@ -1,4 +1,3 @@
-package import NIOCore
 package import RoostConsensus
 package import RoostModel
 package import RoostProtocol
@@ -72,6 +71,8 @@ package enum StoreError: Error, Sendable, Equatable {
     case corrupt(String)
     /// Any other failure of a write or sync: what is on disk is unknown.
     case failed(String)
+
+    package var isFull: Bool { if case .full = self { true } else { false } }
 }
 
 /// A node's database, synchronous. Writes are called by one thread (the writer) at a time, reads by any.
@@ -99,6 +100,13 @@ package protocol NodeStore: KnownMessages, Sendable {
         -> UInt64
     /// Rows of messages with this id (an id may be used by several senders).
     func messages(withID id: MessageID, partition: PartitionID) throws(StoreError) -> [MessageRow]
+
+    /// Calls after it fail.
+    func close() throws(StoreError)
+}
+
+extension NodeStore {
+    package func close() throws(StoreError) {}
 }
 
 package struct StoredMessage: Sendable, Equatable {

@@ -15,6 +15,8 @@ package protocol NodeService: Sendable {
     func readAll(_ make: @Sendable (PartitionID) -> ReadRequest) async -> [ReadResponse]
     /// Known to this node now; asks partition 0 where there are none.
     func signingKeys() async -> [SigningKey]
+    /// Asks partition 0 anew: for a token whose key is unknown.
+    func refreshSigningKeys() async -> [SigningKey]
     /// Ends the user's sessions on every node with 4401.
     func revokeSessions(of user: UserID) async
 
@@ -23,6 +25,8 @@ package protocol NodeService: Sendable {
 
     func view() async -> NodeView
     func presence(of users: [UserID]) async -> [PresenceView]
+    /// When a device that is not connected was so last, microseconds since 1970, where it is remembered.
+    func lastOnline(user: UserID, device: DeviceID) async -> Int64?
     /// Prometheus text of what the node itself counts.
     func metrics() async -> MetricsView
     /// Stops taking sessions, hands its leaderships over, closes sessions with 1012, says `left`.

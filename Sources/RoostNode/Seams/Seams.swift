@@ -1,7 +1,7 @@
 package import NIOCore
 package import RoostModel
 package import RoostProtocol
-package import RoostStorage
+import RoostStorage
 
 /// Time and later, injected. All of a node's callbacks run on its core executor.
 package protocol NodeClock: AnyObject, Sendable {

@@ -1,0 +1,59 @@
+internal import RoostClient
+internal import RoostModel
+
+/// An account of the load, logged in.
+struct BenchUser: Codable, Equatable {
+    var username: String
+    var userID: String
+    var token: String
+
+    private enum CodingKeys: String, CodingKey { case username, token, userID = "user_id" }
+}
+
+/// What all connections of a run share; nothing of it changes while they live.
+struct BenchSettings: Sendable {
+    var run: UInt32
+    /// Of the content, in bytes.
+    var size: Int
+    /// In flight per sender.
+    var window: Int
+    /// Messages a second of each sender; nil: as many as the window lets through.
+    var ratePerSender: Double?
+    /// Of each sender; nil: until it is stopped.
+    var messagesPerSender: UInt64?
+    var servers: [ServerAddress]
+    var plan: BenchPlan
+    var users: [BenchUser]
+    /// By the plan's index.
+    var conversations: [ConversationID]
+}
+
+/// What a loop's connections did so far; loops add up.
+struct BenchProgress: Sendable {
+    var endpoints = 0
+    var ready = 0
+    var failedDials = 0
+    var reconnects = 0
+    var sent: UInt64 = 0
+    var accepted: UInt64 = 0
+    var delivered: UInt64 = 0
+    /// Sends that were refused for good.
+    var refused: UInt64 = 0
+    /// Refusals to try again, and sends written again on a new connection.
+    var retries: UInt64 = 0
+    /// Came again on a new connection, as at-least-once allows.
+    var redelivered: UInt64 = 0
+    var openSends = 0
+    /// Deliveries that what was accepted must lead to.
+    var expected: UInt64 = 0
+    var lastError: String?
+
+    static func + (a: BenchProgress, b: BenchProgress) -> BenchProgress {
+        BenchProgress(
+            endpoints: a.endpoints + b.endpoints, ready: a.ready + b.ready, failedDials: a.failedDials + b.failedDials,
+            reconnects: a.reconnects + b.reconnects, sent: a.sent + b.sent, accepted: a.accepted + b.accepted,
+            delivered: a.delivered + b.delivered, refused: a.refused + b.refused, retries: a.retries + b.retries,
+            redelivered: a.redelivered + b.redelivered, openSends: a.openSends + b.openSends,
+            expected: a.expected + b.expected, lastError: a.lastError ?? b.lastError)
+    }
+}

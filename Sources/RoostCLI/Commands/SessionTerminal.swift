@@ -1,0 +1,210 @@
+internal import Foundation
+internal import NIOCore
+internal import RoostClient
+internal import RoostModel
+internal import RoostProtocol
+
+/// A session on a terminal or in a pipe: lines in, messages out.
+struct SessionTerminal {
+    /// Lines read and not yet answered; above it the input waits.
+    private static let maxOpenLines = 128
+
+    let session: RoostSession
+    let printer: MessagePrinter
+    let showsMessages: Bool
+    let target: SendTarget?
+    let stays: Bool
+    /// From the end of the input to the end, at most.
+    let lastSeconds: Double
+
+    /// Until the input ends, or the session can't go on. True where a send failed.
+    func run() async throws -> Bool {
+        try await withThrowingTaskGroup(of: Bool?.self) { group in
+            let state = TerminalState()
+            group.addTask {
+                try await printMessages()
+                // The session was closed from here.
+                return nil
+            }
+            group.addTask {
+                await watch(state)
+                return nil
+            }
+            group.addTask {
+                let failed = await sendLines(state)
+                if stays { return nil }
+                await waitUntilDone(state)
+                await session.close()
+                return failed
+            }
+            var failed = false
+            for try await result in group { failed = failed || result ?? false }
+            return failed
+        }
+    }
+
+    private func printMessages() async throws {
+        var printer = printer
+        for try await message in session.messages where showsMessages { Console.out(printer.line(message)) }
+    }
+
+    private func watch(_ state: TerminalState) async {
+        for await notice in session.notices {
+            switch notice {
+            case .connected(let node, _):
+                await state.connected()
+                Console.note("connected to \(node)")
+            case .caughtUp(let incomplete):
+                if !incomplete { await state.caughtUp() }
+            case .disconnected(let reason, let delay): Console.note("disconnected: \(reason); again in \(delay) ms")
+            case .skipped(let conversation, let from, let to):
+                Console.note("retention took \(from) to \(to) of \(conversation)")
+            case .serverError(let error): Console.note("error: \(error)")
+            case .connecting: break
+            }
+        }
+        // The session has ended: whoever waits for it to begin need not.
+        await state.connected()
+    }
+
+    private func sendLines(_ state: TerminalState) async -> Bool {
+        await state.waitUntilConnected()
+        let gate = DispatchSemaphore(value: Self.maxOpenLines)
+        return await withTaskGroup(of: Bool.self) { group in
+            for await line in LineReader.lines(gate: gate) {
+                guard let ticket = await submit(line, state) else {
+                    gate.signal()
+                    continue
+                }
+                group.addTask {
+                    defer { gate.signal() }
+                    do throws(RoostError) {
+                        _ = try await ticket.accepted()
+                        return false
+                    } catch {
+                        if error.code != .closed { Console.error(error.description) }
+                        return true
+                    }
+                }
+            }
+            if !stays { group.addTask { await giveUp() } }
+            var failed = false
+            for await result in group { failed = failed || result }
+            return failed
+        }
+    }
+
+    /// Closes the session where the answers do not come in time.
+    private func giveUp() async -> Bool {
+        let deadline = Date().addingTimeInterval(lastSeconds)
+        while Date() < deadline, !Task.isCancelled {
+            if await session.pendingSends == 0 { return false }
+            try? await Task.sleep(for: .milliseconds(20))
+        }
+        guard await session.pendingSends > 0 else { return false }
+        Console.error("\(await session.pendingSends) sends were not answered")
+        await session.close()
+        return true
+    }
+
+    private func submit(_ line: String, _ state: TerminalState) async -> SendTicket? {
+        guard !line.isEmpty else { return nil }
+        if line.hasPrefix("{") {
+            let ticket = await session.submitRaw(ByteBuffer(string: line))
+            if ticket == nil { await state.sentRaw() }
+            return ticket
+        }
+        guard let target else {
+            Console.error("nobody to send to: --to or --conversation, or type a frame")
+            return nil
+        }
+        var content = ByteBuffer()
+        content.writeJSON(string: line)
+        return await session.submit(content: content, to: target)
+    }
+
+    /// What was unread is printed, and a frame of one's own had time to be answered.
+    private func waitUntilDone(_ state: TerminalState) async {
+        let deadline = Date().addingTimeInterval(lastSeconds)
+        while Date() < deadline {
+            if await session.isOver { return }
+            if await session.isIdle, await state.isDone { return }
+            try? await Task.sleep(for: .milliseconds(20))
+        }
+    }
+}
+
+/// What several tasks of a terminal know of the session.
+private actor TerminalState {
+    private static let rawAnswerSeconds = 0.5
+
+    private var isConnected = false
+    private var isCaughtUp = false
+    private var lastRaw: Date?
+    private var waiting: CheckedContinuation<Void, Never>?
+
+    func connected() {
+        isConnected = true
+        waiting?.resume()
+        waiting = nil
+    }
+    func caughtUp() { isCaughtUp = true }
+    func sentRaw() { lastRaw = Date() }
+
+    var isDone: Bool {
+        isCaughtUp && (lastRaw.map { Date().timeIntervalSince($0) > Self.rawAnswerSeconds } ?? true)
+    }
+
+    func waitUntilConnected() async {
+        if isConnected { return }
+        await withCheckedContinuation { waiting = $0 }
+    }
+}
+
+/// Standard input, a line at a time, from a thread of its own: reading blocks.
+enum LineReader {
+    /// - Parameter gate: waited for before each line: it bounds what is read ahead.
+    static func lines(gate: DispatchSemaphore) -> AsyncStream<String> {
+        AsyncStream(bufferingPolicy: .bufferingOldest(1_024)) { continuation in
+            Thread.detachNewThread {
+                while let line = readLine() {
+                    gate.wait()
+                    continuation.yield(line)
+                }
+                continuation.finish()
+            }
+        }
+    }
+}
+
+/// Messages as lines for people.
+struct MessagePrinter {
+    private let names: @Sendable (UserID) -> String?
+    private var cache: [UserID: String] = [:]
+    private static let maxCached = 1_000
+
+    init(names: @escaping @Sendable (UserID) -> String?) { self.names = names }
+
+    mutating func line(_ message: Message) -> String {
+        let content = message.text ?? String(buffer: message.content)
+        let type = message.type == "text" ? "" : " [\(message.type)]"
+        return "\(Self.time(message.sentAt)) \(name(message.sender))\(type) → \(content)"
+    }
+
+    private mutating func name(_ user: UserID) -> String {
+        if let known = cache[user] { return known }
+        if cache.count >= Self.maxCached { cache.removeAll() }
+        let name = names(user) ?? String(user.description.prefix(8))
+        cache[user] = name
+        return name
+    }
+
+    /// Local time of the day.
+    private static func time(_ microseconds: Int64) -> String {
+        var seconds = time_t(microseconds / 1_000_000)
+        var parts = tm()
+        localtime_r(&seconds, &parts)
+        func pad(_ value: Int32) -> String { value < 10 ? "0\(value)" : "\(value)" }
+        return "\(pad(parts.tm_hour)):\(pad(parts.tm_min)):\(pad(parts.tm_sec))"
+    }
+}

@@ -1,0 +1,113 @@
+internal import ArgumentParser
+internal import Foundation
+internal import RoostClient
+internal import RoostNode
+
+struct StatusCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "status", abstract: "Show the cluster as one of its nodes sees it.")
+
+    @OptionGroup var config: ConfigOptions
+
+    @Option(help: "A node's admin endpoint, as http://host:port; may be repeated (default: those of the file).")
+    var admin: [String] = []
+
+    @Option(help: "Token of the admin endpoint (default: security.admin_token of the file).")
+    var adminToken: String?
+
+    @Flag(help: "Print JSON.")
+    var json = false
+
+    func run() async throws {
+        let file = admin.isEmpty ? try config.load() : try config.loadIfPresent()
+        let urls = admin.isEmpty ? file?.nodes.map(\.adminURL) ?? [] : admin
+        let token = adminToken ?? file?.security.adminToken
+        try await AdminClient.with(urls: urls, token: token) { client in
+            let cluster = try await client.get("/admin/cluster")
+            let partitions = try await client.get("/admin/partitions")
+            let links = try await client.get("/admin/links")
+            if json {
+                let all: JSONValue = .object(["cluster": cluster, "partitions": partitions, "links": links])
+                let encoder = JSONEncoder()
+                encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+                Console.out(String(decoding: try encoder.encode(all), as: UTF8.self))
+            } else {
+                for line in StatusTable.lines(cluster: cluster, partitions: partitions, links: links) { Console.out(line) }
+            }
+        }
+    }
+}
+
+/// The cluster as text.
+enum StatusTable {
+    static func lines(cluster: JSONValue, partitions: JSONValue, links: JSONValue) -> [String] {
+        let asked = cluster["node_id"]?.stringValue ?? "?"
+        let ring = cluster["ring"]
+        let partitions = partitions.arrayValue ?? []
+        var lines = [
+            "cluster \(cluster["cluster"]?.stringValue ?? "?") as \(asked) sees it"
+                + (ring.map { ", replication \(text($0["replication"])), ring version \(text($0["version"]))" } ?? "")
+        ]
+        lines.append("")
+        let leaders = Dictionary(grouping: partitions.compactMap { $0["leader"]?.stringValue }) { $0 }
+        let replicas = Dictionary(
+            grouping: partitions.flatMap { ($0["replicas"]?.arrayValue ?? []).compactMap { $0["node_id"]?.stringValue } }
+        ) { $0 }
+        lines += Console.table(
+            ["NODE", "STATUS", "HOST", "EPOCH", "INCARNATION", "LEADS", "REPLICAS"],
+            (cluster["members"]?.arrayValue ?? []).map { member in
+                let id = member["id"]?.stringValue ?? "?"
+                return [
+                    id, text(member["status"]), text(member["host"]), text(member["epoch"]),
+                    text(member["incarnation"]), String(leaders[id]?.count ?? 0), String(replicas[id]?.count ?? 0),
+                ]
+            })
+        lines.append("")
+        lines.append(summary(partitions))
+        let peers = linkRows(links)
+        if !peers.isEmpty {
+            lines.append("")
+            lines += Console.table(["LINK", "CONNECTED", "ROUND TRIP", "QUEUE"], peers.map { [asked + " - " + $0[0]] + $0[1...] })
+        }
+        return lines
+    }
+
+    private static func summary(_ partitions: [JSONValue]) -> String {
+        let leaderless = partitions.filter { $0["leader"]?.stringValue == nil }
+        let conversations = partitions.compactMap { $0["conversations"]?.intValue }.reduce(0, +)
+        let learners = partitions.flatMap { $0["replicas"]?.arrayValue ?? [] }.count { $0["role"]?.stringValue == "learner" }
+        var line = "\(partitions.count) partitions here, \(conversations) conversations"
+        if learners > 0 { line += ", \(learners) replicas being filled" }
+        if leaderless.isEmpty { return line + ", all with a leader" }
+        let ids = leaderless.prefix(16).map { text($0["id"]) }.joined(separator: ", ")
+        return line + ", WITHOUT A LEADER: \(ids)" + (leaderless.count > 16 ? ", …" : "")
+    }
+
+    /// Peer, connected, round trip, queue; whatever of it the node tells.
+    private static func linkRows(_ links: JSONValue) -> [[String]] {
+        let list = links.arrayValue ?? links["links"]?.arrayValue ?? []
+        return list.map { link in
+            let name = first(link, ["node_id", "peer", "id", "node"])
+            let roundTrip = first(link, ["round_trip_ms", "rtt_ms"])
+            let unit = roundTrip == "-" ? "" : " ms"
+            return [
+                name, text(link["connected"]), roundTrip + unit, first(link, ["queue_bytes", "queued_bytes", "queue"]),
+            ]
+        }
+    }
+
+    private static func first(_ value: JSONValue, _ keys: [String]) -> String {
+        for key in keys where value[key] != nil { return text(value[key]) }
+        return "-"
+    }
+
+    private static func text(_ value: JSONValue?) -> String {
+        switch value {
+        case .string(let text)?: text
+        case .integer(let number)?: String(number)
+        case .number(let number)?: String((number * 1_000).rounded() / 1_000)
+        case .bool(let bool)?: bool ? "yes" : "no"
+        case .array?, .object?, .null?, nil: "-"
+        }
+    }
+}

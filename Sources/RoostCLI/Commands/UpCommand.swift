@@ -1,0 +1,20 @@
+internal import ArgumentParser
+internal import Foundation
+
+struct UpCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "up", abstract: "Start all nodes of the file on this machine.",
+        discussion: "Starts a node again when it dies. Ctrl-C or SIGTERM drains and stops them; a second one kills them.")
+
+    @OptionGroup var config: ConfigOptions
+
+    @Option(help: "Of the nodes: trace, debug, info, notice, warning, error or critical.")
+    var logLevel = "info"
+
+    func run() async throws {
+        let loaded = try config.load()
+        let path = URL(fileURLWithPath: config.config ?? ConfigOptions.defaultPath).standardizedFileURL.path
+        let code = await UpRunner(config: loaded, configPath: path, logLevel: logLevel).run()
+        if code != 0 { throw ExitCode(code) }
+    }
+}

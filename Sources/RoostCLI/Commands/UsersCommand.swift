@@ -1,0 +1,99 @@
+internal import ArgumentParser
+internal import Foundation
+internal import RoostClient
+internal import RoostNode
+
+struct UsersCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "users", abstract: "Accounts, by an operator.",
+        subcommands: [CreateUser.self, ListUsers.self, DisableUser.self])
+}
+
+struct AdminOptions: ParsableArguments {
+    @Option(help: "A node's admin endpoint (default: those of the cluster's file).")
+    var admin: [String] = []
+
+    @Option(help: "Token of the admin endpoint (default: security.admin_token of the file).")
+    var adminToken: String?
+
+    @OptionGroup var config: ConfigOptions
+
+    @Flag(help: "Print the server's answer as it is.")
+    var json = false
+
+    func with<Value>(_ body: (AdminClient) async throws -> Value) async throws -> Value {
+        let file = admin.isEmpty ? try config.load() : try config.loadIfPresent()
+        let urls = admin.isEmpty ? file?.nodes.map(\.adminURL) ?? [] : admin
+        return try await AdminClient.with(urls: urls, token: adminToken ?? file?.security.adminToken, body)
+    }
+
+    func show(_ value: JSONValue, _ lines: [String]) throws {
+        guard json else {
+            for line in lines { Console.out(line) }
+            return
+        }
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        Console.out(String(decoding: try encoder.encode(value), as: UTF8.self))
+    }
+}
+
+private struct CreateUser: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "create", abstract: "Make an account.")
+
+    @Option(help: "The account's name.")
+    var username: String
+    @Option(help: "Its password; asked for where it is left out.")
+    var password: String?
+    @Option(help: "user or admin.")
+    var role = "user"
+    @OptionGroup var options: AdminOptions
+
+    func run() async throws {
+        guard role == "user" || role == "admin" else { throw Failure("--role: must be user or admin", .usage) }
+        let password = try AccountOptions.password(given: password)
+        try await options.with { client in
+            let answer = try await client.post(
+                "/admin/users", ["username": username, "password": password, "role": role])
+            let id = answer["user_id"]?.stringValue ?? "?"
+            try options.show(answer, ["made \(username), role \(role), user id \(id)"])
+        }
+    }
+}
+
+private struct ListUsers: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "list", abstract: "Show all accounts.")
+
+    @OptionGroup var options: AdminOptions
+
+    func run() async throws {
+        try await options.with { client in
+            let answer = try await client.get("/admin/users")
+            let users = answer.arrayValue ?? answer["users"]?.arrayValue ?? []
+            let rows = users.map { user in
+                let disabled = if case .bool(true)? = user["disabled"] { true } else { false }
+                return [
+                    user["username"]?.stringValue ?? "?", user["role"]?.stringValue ?? "-", disabled ? "disabled" : "active",
+                    user["user_id"]?.stringValue ?? "?",
+                ]
+            }
+            try options.show(answer, Console.table(["USERNAME", "ROLE", "STATUS", "USER ID"], rows))
+        }
+    }
+}
+
+private struct DisableUser: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "disable", abstract: "End an account's sessions and refuse its logins.")
+
+    @Option(help: "The account's name.")
+    var username: String
+    @OptionGroup var options: AdminOptions
+
+    func run() async throws {
+        try await options.with { client in
+            let answer = try await client.post("/admin/users", ["username": username, "action": "disable"])
+            try options.show(answer, ["disabled \(username)"])
+        }
+    }
+}

@@ -1,0 +1,46 @@
+internal import Foundation
+
+/// Standard output and error, a line at a time. Lines of several threads do not mix.
+enum Console {
+    static func error(_ line: String) { write("roost: \(line)\n", to: 2) }
+    static func note(_ line: String) { write(line + "\n", to: 2) }
+    static func out(_ line: String) { write(line + "\n", to: 1) }
+    static func out(_ bytes: [UInt8]) { write(bytes, to: 1) }
+
+    static var errorIsTerminal: Bool { isatty(2) == 1 }
+
+    static func write(_ text: String, to descriptor: Int32) { write(Array(text.utf8), to: descriptor) }
+
+    /// Errors are ignored: there is nobody left to tell.
+    static func write(_ bytes: [UInt8], to descriptor: Int32) {
+        lock.withLock {
+            var start = 0
+            while start < bytes.count {
+                let count = bytes[start...].withUnsafeBytes { Foundation.write(descriptor, $0.baseAddress, $0.count) }
+                if count > 0 {
+                    start += count
+                } else if count < 0, errno == EINTR {
+                    continue
+                } else {
+                    return
+                }
+            }
+        }
+    }
+
+    private static let lock = NSLock()
+
+    /// Columns as wide as their widest cell, two spaces apart.
+    static func table(_ header: [String], _ rows: [[String]]) -> [String] {
+        let all = [header] + rows
+        let widths = header.indices.map { column in all.map { $0[column].count }.max() ?? 0 }
+        return all.map { row in
+            var line = ""
+            for (column, cell) in row.enumerated() {
+                line += cell
+                if column < row.count - 1 { line += String(repeating: " ", count: widths[column] - cell.count + 2) }
+            }
+            return line
+        }
+    }
+}

@@ -1,0 +1,60 @@
+internal import ArgumentParser
+internal import Foundation
+internal import RoostClient
+internal import RoostNode
+internal import RoostServer
+
+/// `--config`, where a command can do without the file.
+struct ConfigOptions: ParsableArguments {
+    static let defaultPath = "cluster.json"
+
+    @Option(help: "The cluster's file (default: cluster.json).")
+    var config: String?
+
+    /// The file that was named, which must be right then, or the one of the current directory, if there is one.
+    func loadIfPresent() throws -> ClusterConfig? {
+        if let config { return try load(config) }
+        return FileManager.default.fileExists(atPath: Self.defaultPath) ? try load(Self.defaultPath) : nil
+    }
+
+    func load() throws -> ClusterConfig { try load(config ?? Self.defaultPath) }
+
+    private func load(_ path: String) throws -> ClusterConfig {
+        do throws(ConfigError) {
+            return try ConfigFile.load(path: path)
+        } catch {
+            throw Failure(error)
+        }
+    }
+}
+
+extension ClusterConfig.Node {
+    var clientURL: String { ServerAddress(host: host, port: clientPort).description }
+    var adminURL: String { ServerAddress(host: host, port: adminPort).description }
+}
+
+/// Which nodes a client talks to.
+struct ServerOptions: ParsableArguments {
+    static let defaultServer = "http://127.0.0.1:8001"
+
+    @Option(help: "A node, as http://host:port; may be repeated (default: \(Self.defaultServer)).")
+    var server: [String] = []
+
+    @OptionGroup var configOptions: ConfigOptions
+
+    /// - Parameter others: also the other nodes of the cluster's file, to go on when the chosen one is gone. Always so
+    ///   where none was chosen.
+    func urls(others: Bool) throws -> [String] {
+        for url in server where ServerAddress(url) == nil {
+            throw Failure("--server: \"\(url)\" is not http://host:port", .usage)
+        }
+        let chosen = server.isEmpty ? [Self.defaultServer] : server
+        guard others || server.isEmpty, let config = try configOptions.loadIfPresent() else { return chosen }
+        let nodes = config.nodes.map(\.clientURL)
+        let known = Set(nodes.compactMap { ServerAddress($0) })
+        if server.isEmpty, configOptions.config != nil { return nodes }
+        // Another cluster's file has nothing to say about a server that is not in it.
+        guard chosen.contains(where: { ServerAddress($0).map(known.contains) ?? false }) else { return chosen }
+        return chosen + nodes.filter { !chosen.contains($0) }
+    }
+}

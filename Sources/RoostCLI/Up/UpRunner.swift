@@ -1,0 +1,126 @@
+internal import Dispatch
+internal import Foundation
+internal import RoostModel
+internal import RoostNode
+
+/// The shell around `Supervisor`: processes, signals and timers. Everything of it runs on one queue.
+final class UpRunner: @unchecked Sendable {
+    private let config: ClusterConfig
+    private let configPath: String
+    private let logLevel: String
+    private let queue = DispatchQueue(label: "roost.up")
+    private var supervisor: Supervisor
+    private var children: [ChildProcess?]
+    private var splitters: [[LineSplitter]]
+    private var readyLines: [ReadyLine?]
+    private var signals: [any DispatchSourceSignal] = []
+    private var done: CheckedContinuation<Int32, Never>?
+    private let width: Int
+
+    /// Beyond the nodes' own deadline for draining.
+    private static let graceMilliseconds: UInt64 = 5_000
+
+    init(config: ClusterConfig, configPath: String, logLevel: String) {
+        self.config = config
+        self.configPath = configPath
+        self.logLevel = logLevel
+        supervisor = Supervisor(
+            nodes: config.nodes.count,
+            drainMilliseconds: UInt64(config.timing.drainMilliseconds) + Self.graceMilliseconds)
+        children = Array(repeating: nil, count: config.nodes.count)
+        splitters = Array(repeating: [LineSplitter(), LineSplitter()], count: config.nodes.count)
+        readyLines = Array(repeating: nil, count: config.nodes.count)
+        width = config.nodes.map(\.id.name.count).max() ?? 0
+    }
+
+    /// Until all nodes have ended; the exit code.
+    func run() async -> Int32 {
+        await withCheckedContinuation { continuation in
+            queue.async {
+                self.done = continuation
+                self.watchSignals()
+                self.feed(.start)
+            }
+        }
+    }
+
+    private func watchSignals() {
+        for number in [SIGINT, SIGTERM, SIGHUP] {
+            signal(number, SIG_IGN)
+            let source = DispatchSource.makeSignalSource(signal: number, queue: queue)
+            source.setEventHandler { [weak self] in self?.feed(.stopRequested) }
+            source.resume()
+            signals.append(source)
+        }
+    }
+
+    private var now: UInt64 { DispatchTime.now().uptimeNanoseconds / 1_000_000 }
+
+    private func feed(_ event: Supervisor.Event) {
+        for action in supervisor.receive(event, now: now) { perform(action) }
+        guard let deadline = supervisor.deadline else { return }
+        // One too many does no harm: the machine looks at the time.
+        let delay = deadline > now ? deadline - now : 0
+        queue.asyncAfter(deadline: .now() + .milliseconds(Int(delay))) { [weak self] in
+            guard let self, let due = self.supervisor.deadline, due <= self.now else { return }
+            self.feed(.wake)
+        }
+    }
+
+    private func name(_ node: Int) -> String { config.nodes[node].id.name }
+
+    private func perform(_ action: Supervisor.Action) {
+        switch action {
+        case .spawn(let node): spawn(node)
+        case .terminate(let node): children[node]?.terminate()
+        case .kill(let node): children[node]?.kill()
+        case .announceReady(let node):
+            guard let line = readyLines[node] else { return }
+            Console.out("\(name(node)) ready: clients \(line.client), admin \(line.admin)")
+        case .announceAllReady:
+            Console.out("cluster \(config.cluster) ready: \(config.nodes.count) nodes")
+        case .announceRestart(let node, let exit, let delay):
+            Console.error("\(name(node)) \(exit.text); starting it again in \(delay) ms")
+        case .announceGivingUp(let node, let exit):
+            Console.error("\(name(node)) \(exit.text); trying again can't help, stopping all")
+        case .finish(let code):
+            done?.resume(returning: code)
+            done = nil
+        }
+    }
+
+    private func spawn(_ node: Int) {
+        splitters[node] = [LineSplitter(), LineSplitter()]
+        do {
+            children[node] = try ChildProcess(
+                executable: "/proc/self/exe",
+                arguments: [
+                    "node", "--id", name(node), "--config", configPath, "--log-level", logLevel, "--exit-with-parent",
+                ],
+                output: { kind, data in self.queue.async { self.took(data, kind, from: node) } },
+                exited: { exit in self.queue.async { self.exited(node, exit) } })
+        } catch {
+            Console.error("\(name(node)): \((error as? Failure)?.message ?? "\(error)")")
+            queue.async { self.exited(node, .code(1)) }
+        }
+    }
+
+    private func exited(_ node: Int, _ exit: Supervisor.Exit) {
+        children[node] = nil
+        feed(.exited(node, exit))
+    }
+
+    private func took(_ data: Data, _ kind: ChildProcess.Output, from node: Int) {
+        let index = kind == .out ? 0 : 1
+        let lines = data.isEmpty ? splitters[node][index].finish() : splitters[node][index].feed(data)
+        for line in lines {
+            if kind == .out, let ready = ReadyLine(line), ready.node == name(node) {
+                readyLines[node] = ready
+                feed(.ready(node))
+                continue
+            }
+            let padding = String(repeating: " ", count: width - name(node).count)
+            Console.note("\(name(node))\(padding) | \(line)")
+        }
+    }
+}

@@ -1,0 +1,90 @@
+/// Every knob of `Swim`. Times are in nanoseconds.
+///
+/// With three nodes a node that is killed is `dead` everywhere after: the wait for its turn (nothing where the link
+/// breaks; else at most 3 periods, since the order is reshuffled each round), one period of probing, 200 ms of gossip
+/// and one more period in which the other node confirms, and `suspicionFactor` periods. 0.5 + 0.7 + 1.5 = 2.7 s with a
+/// broken link, 4.2 s at the very worst without. Where nobody is left to confirm it, the ceiling holds: 6 s + 2 s.
+package struct SwimTiming: Sendable, Equatable {
+    /// One member is probed per period. 500 ms: half of SWIM's usual second, a ping costs 0.1 ms of CPU.
+    package var probePeriod: UInt64 = 500_000_000
+    /// How long the target may take before others are asked to probe it. 200 ms: far above a round trip in a data
+    /// centre plus a pause of an event loop; 300 ms of the period stay for the indirect probe.
+    package var probeTimeout: UInt64 = 200_000_000
+    /// After which a relay says that it lives but has not heard from the target: 80 % of `probeTimeout` (Lifeguard §IV.A).
+    package var relayTimeout: UInt64 = 160_000_000
+    /// How many others are asked to probe a silent target. 3: four lost paths in a row at 1 % loss are 1 in 10^5.
+    package var indirectProbes = 3
+    /// Lowest suspicion timeout: this many probe periods, times log10(n) above 10 nodes (n: members alive or suspect),
+    /// since a refutation needs a time that grows like log(n) to get around. 3: the accuser repeats its accusation to
+    /// the suspect once a period, so three messages in a row must be lost for a live node to be declared dead.
+    package var suspicionFactor: UInt64 = 3
+    /// Highest suspicion timeout, while nobody confirms, as a multiple of the lowest. 4: 6 s up to 10 nodes, which with
+    /// the probing stays below the 10 s that are promised.
+    package var suspicionCeiling: UInt64 = 4
+    /// Confirmations that bring the suspicion timeout down to its lowest (Lifeguard's K); never more than n - 2.
+    package var maxConfirmations = 3
+    /// While there are rumours, they are also sent to `gossipFanout` random members once per this time, so that they
+    /// reach 50 nodes in about 0.6 s rather than waiting for probes.
+    package var gossipPeriod: UInt64 = 200_000_000
+    package var gossipFanout = 3
+    /// A rumour is sent at most this times ln(n + 1) times, rounded up (SWIM §4.1, λ): 5 times among 3, 12 among 50.
+    package var retransmitFactor = 3
+    /// A full exchange with a random member: heals what gossip missed. 30 s: 50 nodes of 60 bytes cost nothing.
+    package var exchangePeriod: UInt64 = 30_000_000_000
+    /// One random dead or never heard member is pinged per this time, so that the halves of a healed network meet.
+    package var deadProbePeriod: UInt64 = 2_000_000_000
+    /// A member of `cluster.json` that was never heard of counts as `dead` here after this time. 10 s: a start of all
+    /// nodes at once is over by then.
+    package var seedGrace: UInt64 = 10_000_000_000
+    /// Upper bound of Lifeguard's local health score; timeouts and the period are stretched by (1 + score). 4 rather
+    /// than Lifeguard's 8: a node alone must still find two dead ones within the bound.
+    package var healthLimit = 4
+    /// A tick later than this is our own lag: deadlines are moved by the lag, and it costs a point of local health.
+    package var lateTick: UInt64 = 200_000_000
+    /// Bytes of rumours riding on one message: what fits an Ethernet frame beside the rest.
+    package var rumourBudget = 1_200
+    /// Presence digests riding on one ping or ack; the sender's own is always among them, the others take turns.
+    package var digestsPerMessage = 16
+    /// Members known at most, those of `cluster.json` included; rumours of more nodes are ignored.
+    package var maxMembers = 1_024
+    /// Probes running for others at most; above it the answer is an immediate nack.
+    package var maxRelays = 256
+
+    package init() {}
+
+    /// Lowest suspicion timeout among `members` nodes alive or suspect, this one included.
+    package func lowestSuspicion(members: Int) -> UInt64 {
+        let tenths = max(1_000, FixedLog.milliLog10(members))
+        return suspicionFactor * probePeriod * tenths / 1_000
+    }
+
+    /// How often a rumour is sent among `members` nodes.
+    package func retransmits(members: Int) -> Int {
+        let scaled = retransmitFactor * Int(FixedLog.milliLn(members + 1))
+        return max(1, (scaled + 999) / 1_000)
+    }
+}
+
+/// Logarithms in thousandths, from integers: the same on every platform, and no maths library.
+enum FixedLog {
+    /// 1000 · log2(value), rounded down; 0 for values below 2.
+    static func milliLog2(_ value: Int) -> UInt64 {
+        guard value > 1 else { return 0 }
+        let whole = Int.bitWidth - 1 - value.leadingZeroBitCount
+        // Squaring the rest of [1, 2) yields one binary digit of the fraction at a time.
+        var rest = Double(value) / Double(1 << whole)
+        var fraction = 0.0
+        var digit = 0.5
+        for _ in 0..<20 {
+            rest *= rest
+            if rest >= 2 {
+                rest /= 2
+                fraction += digit
+            }
+            digit /= 2
+        }
+        return UInt64((Double(whole) + fraction) * 1_000)
+    }
+    static func milliLn(_ value: Int) -> UInt64 { milliLog2(value) * 693_147 / 1_000_000 }
+    static func milliLog10(_ value: Int) -> UInt64 { (milliLog2(value) * 301_030 + 999_999) / 1_000_000 }
+}

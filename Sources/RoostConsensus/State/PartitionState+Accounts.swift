@@ -1,0 +1,74 @@
+internal import RoostModel
+internal import RoostProtocol
+
+extension PartitionState {
+    // MARK: Accounts
+
+    mutating func createAccount(_ record: AccountRecord, into output: inout ApplyOutput) -> CommandResult {
+        if let answer = answer(toCreating: record) { return answer }
+        accountsByUser[record.user] = record
+        output.changes.append(.account(record))
+        return .created(at: record.createdAt)
+    }
+
+    /// The same record again is a retry: its salted hash and its time are nobody else's.
+    func answer(toCreating record: AccountRecord) -> CommandResult? {
+        guard let present = accountsByUser[record.user] else { return nil }
+        let same =
+            present.username == record.username && present.passwordHash == record.passwordHash
+            && present.role == record.role && present.createdAt == record.createdAt
+        return same ? .created(at: present.createdAt) : .rejected(.conflict)
+    }
+
+    mutating func setAccountDisabled(
+        _ user: UserID, _ disabled: Bool, into output: inout ApplyOutput
+    ) -> CommandResult {
+        guard var record = accountsByUser[user] else { return .rejected(.unknownUser) }
+        if record.disabled != disabled {
+            record.disabled = disabled
+            accountsByUser[user] = record
+            output.changes.append(.account(record))
+        }
+        // Once more for one already disabled: a session may have slipped in where the first news got lost.
+        if disabled { output.revoked.append(user) }
+        return .done
+    }
+
+    // MARK: Devices
+
+    mutating func registerDevice(_ record: DeviceRecord, into output: inout ApplyOutput) -> CommandResult {
+        if let answer = answer(toRegistering: record.device, of: record.user) { return answer }
+        let position = devicesByUser[record.user, default: []].lowerBound { $0.device < record.device }
+        devicesByUser[record.user, default: []].insert(record, at: position)
+        output.changes.append(.device(record))
+        return .done
+    }
+
+    /// A device known keeps its first start.
+    func answer(toRegistering device: DeviceID, of user: UserID) -> CommandResult? {
+        guard let account = accountsByUser[user] else { return .rejected(.unknownUser) }
+        if account.disabled { return .rejected(.accountDisabled) }
+        let devices = devicesByUser[user] ?? []
+        let position = devices.lowerBound { $0.device < device }
+        if position < devices.count && devices[position].device == device { return .done }
+        return devices.count >= limits.devicesPerUser ? .rejected(.limitExceeded) : nil
+    }
+
+    // MARK: Signing keys
+
+    mutating func addSigningKey(_ key: SigningKey, into output: inout ApplyOutput) -> CommandResult {
+        if let answer = answer(toAdding: key) { return answer }
+        keys.insert(key, at: keys.lowerBound { $0.id < key.id })
+        output.changes.append(.signingKey(key))
+        output.signingKeysChanged = true
+        return .done
+    }
+
+    func answer(toAdding key: SigningKey) -> CommandResult? {
+        guard partition == 0 else { return .rejected(.invalid) }
+        if let present = keys.first(where: { $0.id == key.id }) {
+            return present.secret == key.secret ? .done : .rejected(.conflict)
+        }
+        return keys.count >= limits.signingKeys ? .rejected(.limitExceeded) : nil
+    }
+}

@@ -1,0 +1,64 @@
+package import RoostModel
+package import RoostProtocol
+
+extension PartitionState {
+    package func account(_ user: UserID) -> AccountRecord? { accountsByUser[user] }
+
+    /// Sorted by user.
+    package var accounts: [AccountRecord] { accountsByUser.values.sorted { $0.user < $1.user } }
+
+    /// Sorted by device.
+    package func devices(of user: UserID) -> [DeviceRecord] { devicesByUser[user] ?? [] }
+
+    /// Sorted by id.
+    package var signingKeys: [SigningKey] { keys }
+
+    package var accountCount: Int { accountsByUser.count }
+    package var conversationCount: Int { conversations.count }
+    package func conversationCount(of user: UserID) -> Int { positionsByUser[user]?.count ?? 0 }
+
+    package func conversation(_ id: ConversationID) -> ConversationSnapshot? {
+        position(of: id).map { conversations[$0].snapshot }
+    }
+
+    /// Those in which he is or was a member, sorted by id.
+    package func conversations(of user: UserID) -> [ConversationSnapshot] {
+        (positionsByUser[user] ?? []).map { conversations[Int($0)] }.sorted { $0.id < $1.id }.map(\.snapshot)
+    }
+
+    package func lastSeq(of conversation: ConversationID) -> UInt64? {
+        position(of: conversation).map { conversations[$0].lastSeq }
+    }
+
+    /// Current members, sorted; the array is ready, nothing is copied.
+    package func members(of conversation: ConversationID) -> [UserID] {
+        position(of: conversation).map { conversations[$0].members.users } ?? []
+    }
+
+    package func isMember(_ user: UserID, of conversation: ConversationID) -> Bool {
+        position(of: conversation).map { conversations[$0].members.isCurrent(user) } ?? false
+    }
+
+    /// Whether there is such a message and the user was a member when it was sent.
+    package func canRead(_ user: UserID, _ conversation: ConversationID, _ seq: UInt64) -> Bool {
+        guard let position = position(of: conversation), seq <= conversations[position].lastSeq else { return false }
+        return conversations[position].members.canRead(user, seq)
+    }
+
+    /// Users who may read the message, sorted; former members too.
+    package func readers(of conversation: ConversationID, _ seq: UInt64) -> [UserID] {
+        guard let position = position(of: conversation), seq <= conversations[position].lastSeq else { return [] }
+        let members = conversations[position].members
+        return members.everyone.filter { members.canRead($0, seq) }
+    }
+
+    /// The user's memberships, ascending; the last is open where he is a member now. Empty: never a member.
+    package func readableRanges(_ user: UserID, _ conversation: ConversationID) -> [SeqRange] {
+        position(of: conversation).map { conversations[$0].members.ranges(of: user) } ?? []
+    }
+
+    /// What the user may read above `after`, ascending, none empty, all closed (the head at most).
+    package func readable(_ user: UserID, _ conversation: ConversationID, after seq: UInt64) -> [SeqRange] {
+        position(of: conversation).map { conversations[$0].readable(by: user, after: seq) } ?? []
+    }
+}

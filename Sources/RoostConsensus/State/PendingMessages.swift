@@ -1,0 +1,39 @@
+internal import DequeModule
+internal import RoostModel
+
+/// Messages applied whose rows are not in the tables yet, so that a second send of one is known at once. Its size is
+/// bounded by how far the caller lets applying run ahead of writing.
+struct PendingMessages: Sendable {
+    struct Identity: Hashable {
+        var conversation: ConversationID
+        var sender: UserID
+        var id: MessageID
+    }
+
+    struct Answer {
+        var index: UInt64
+        var seq: UInt64
+        var sentAt: Int64
+        var contentHash: UInt64
+    }
+
+    private var answers: [Identity: Answer] = [:]
+    /// Ascending by index.
+    private var order: Deque<(index: UInt64, identity: Identity)> = []
+
+    var count: Int { order.count }
+
+    subscript(_ identity: Identity) -> Answer? { answers[identity] }
+
+    mutating func insert(_ identity: Identity, _ answer: Answer) {
+        answers[identity] = answer
+        order.append((answer.index, identity))
+    }
+
+    mutating func forget(through index: UInt64) {
+        while let first = order.first, first.index <= index {
+            order.removeFirst()
+            answers[first.identity] = nil
+        }
+    }
+}

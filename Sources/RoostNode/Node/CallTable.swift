@@ -1,0 +1,97 @@
+import RoostModel
+import RoostProtocol
+import NIOCore
+
+/// What a call is for: routed to the leader of its partition.
+enum CallKind: Sendable {
+    case propose(Command)
+    case read(ReadRequest)
+}
+
+enum CallOutcome: Sendable {
+    case applied(CommandResult)
+    case read(ReadResponse)
+    /// No answer within the time-out: what became of it is unknown.
+    case unavailable
+}
+
+/// Proposals and reads of this node that are not answered yet. Sent again, in their order, when a leader is lost or does
+/// not answer; each ends within the time-out.
+struct CallTable: Sendable {
+    struct Call: Sendable {
+        enum Body: Sendable {
+            case propose(ByteBuffer)
+            case read(ReadRequest)
+        }
+        var partition: PartitionID
+        var body: Body
+        var deadline: UInt64
+        /// When it was last sent; nil while it waits for a leader to be known.
+        var sentAt: UInt64?
+        var completion: @Sendable (CallOutcome) -> Void
+    }
+
+    private(set) var calls: [UInt64: Call] = [:]
+    private var next: UInt64 = 1
+
+    var count: Int { calls.count }
+
+    mutating func add(_ call: Call) -> UInt64 {
+        defer { next += 1 }
+        calls[next] = call
+        return next
+    }
+
+    subscript(id: UInt64) -> Call? { calls[id] }
+
+    mutating func remove(_ id: UInt64) -> Call? { calls.removeValue(forKey: id) }
+
+    mutating func sent(_ id: UInt64, at now: UInt64) { calls[id]?.sentAt = now }
+    mutating func unsent(_ id: UInt64) { calls[id]?.sentAt = nil }
+
+    /// All of a partition, in the order in which they were made.
+    func ids(of partition: PartitionID) -> [UInt64] {
+        calls.compactMap { $0.value.partition == partition ? $0.key : nil }.sorted()
+    }
+
+    /// Calls past their deadline, oldest first.
+    func expired(at now: UInt64) -> [UInt64] {
+        calls.compactMap { $0.value.deadline <= now ? $0.key : nil }.sorted()
+    }
+
+    /// Partitions with a call that was sent before `before`, or never was.
+    func waiting(since before: UInt64) -> [PartitionID] {
+        var found: Set<PartitionID> = []
+        for call in calls.values where call.sentAt ?? 0 <= before { found.insert(call.partition) }
+        return found.sorted()
+    }
+}
+
+extension Command {
+    /// The partition whose log takes it, among `count`; nil where it does not follow from the command.
+    func partition(count: Int) -> PartitionID? {
+        switch self {
+        case .send(let command): PartitionID(of: command.conversation.uuid, count: count)
+        case .createAccount(let record): PartitionID(of: record.user.uuid, count: count)
+        case .setAccountDisabled(let user, _), .registerDevice(let user, _, _):
+            PartitionID(of: user.uuid, count: count)
+        case .createConversation(let command): PartitionID(of: command.id.uuid, count: count)
+        case .changeMembers(let command): PartitionID(of: command.conversation.uuid, count: count)
+        case .advanceCursors: nil
+        case .addSigningKey: 0
+        }
+    }
+}
+
+extension ReadRequest {
+    func partition(count: Int) -> PartitionID? {
+        switch self {
+        case .account(let user), .devices(let user), .openSession(let user, _):
+            PartitionID(of: user.uuid, count: count)
+        case .conversation(let id), .cursors(let id), .history(let id, _, _, _, _, _), .backlog(let id, _, _, _):
+            PartitionID(of: id.uuid, count: count)
+        case .signingKeys: 0
+        case .accounts, .conversations, .sync, .message, .pending: nil
+        }
+    }
+}

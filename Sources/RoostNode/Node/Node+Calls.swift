@@ -1,0 +1,117 @@
+import RoostCluster
+import NIOCore
+import RoostModel
+import RoostProtocol
+
+/// Proposals and reads of this node: to the leader as known, again when it changes or is silent, until they are
+/// answered or their time is up.
+extension Node {
+    func leader(of partition: PartitionID) -> NodeID? {
+        Int(partition.value) < receivers.count ? receivers[Int(partition.value)].leader : nil
+    }
+
+    @discardableResult
+    func call(
+        _ kind: CallKind, partition given: PartitionID? = nil, _ completion: @escaping @Sendable (CallOutcome) -> Void
+    ) -> UInt64 {
+        let body: CallTable.Call.Body
+        let partition: PartitionID?
+        switch kind {
+        case .propose(let command):
+            var buffer = ByteBuffer()
+            command.encode(into: &buffer)
+            body = .propose(buffer)
+            partition = given ?? command.partition(count: partitionCount)
+        case .read(let request):
+            body = .read(request)
+            partition = given ?? request.partition(count: partitionCount)
+        }
+        let timeout = UInt64(configuration.timing.proposalTimeoutMilliseconds) * 1_000_000
+        let id = calls.add(
+            CallTable.Call(
+                partition: partition ?? 0, body: body, deadline: context.clock.now() + timeout, sentAt: nil,
+                completion: completion))
+        dispatch(id)
+        return id
+    }
+
+    /// A proposal whose outcome nobody waits for.
+    func proposeQuietly(_ command: Command, partition: PartitionID) {
+        call(.propose(command), partition: partition) { _ in }
+    }
+
+    private func dispatch(_ id: UInt64) {
+        guard let call = calls[id], let leader = leader(of: call.partition), isUp(leader) else { return }
+        calls.sent(id, at: context.clock.now())
+        switch call.body {
+        case .propose(let command):
+            send(proposal: Proposal(id: id, partition: call.partition, command: command), to: leader)
+        case .read(let request):
+            send(read: ReadCall(id: id, partition: call.partition, request: request), to: leader)
+        }
+    }
+
+    /// All unanswered calls of a partition again, in their order.
+    func resendCalls(of partition: PartitionID) {
+        for id in calls.ids(of: partition) {
+            if calls[id]?.sentAt != nil { context.counters.proposalsResent.increment() }
+            dispatch(id)
+        }
+    }
+
+    func received(_ result: ProposalResult) {
+        switch result.outcome {
+        case .applied(.rejected(.outOfOrder)):
+            // Something before it is missing in the log: all go again, in their order, with the next retry.
+            calls.unsent(result.id)
+        case .applied(let answer):
+            calls.remove(result.id)?.completion(.applied(answer))
+        case .notLeader(let hint):
+            notLeader(result.id, hint: hint)
+        }
+    }
+
+    func received(_ reply: ReadReply) {
+        switch reply.outcome {
+        case .answered(let response): calls.remove(reply.id)?.completion(.read(response))
+        case .notLeader(let hint): notLeader(reply.id, hint: hint)
+        }
+    }
+
+    /// The hint says where to ask only if this node knows no better; the retry comes with the next tick, so that two
+    /// nodes that are both wrong don't send a call to and fro.
+    private func notLeader(_ id: UInt64, hint: NodeID?) {
+        guard let call = calls[id] else { return }
+        calls.unsent(id)
+        let index = Int(call.partition.value)
+        if let hint, hint != me, partitions[call.partition] == nil, receivers[index].leader != hint {
+            _ = receivers[index].leaderKnown(hint, term: receivers[index].term)
+        }
+    }
+
+    func retryCalls() {
+        let now = context.clock.now()
+        for id in calls.expired(at: now) { calls.remove(id)?.completion(.unavailable) }
+        let retry = UInt64(configuration.timing.proposalRetryMilliseconds) * 1_000_000
+        for partition in calls.waiting(since: now > retry ? now - retry : 0) { resendCalls(of: partition) }
+    }
+
+    /// Ends calls whose session has given them up; in order.
+    func giveUp(_ ids: [UInt64]) {
+        for id in ids { calls.remove(id)?.completion(.unavailable) }
+    }
+
+    /// Raft or a status told who leads.
+    func leaderChanged(_ partition: PartitionID, term: UInt64, leader: NodeID?) {
+        let index = Int(partition.value)
+        guard index < receivers.count else { return }
+        guard let leader else {
+            if receivers[index].leader == me || !isUp(receivers[index].leader ?? me) { receivers[index].leaderLost() }
+            return
+        }
+        if receivers[index].leaderKnown(leader, term: term) {
+            resendCalls(of: partition)
+            scheduleReopen()
+        }
+    }
+}

@@ -1,0 +1,155 @@
+import Logging
+import RoostCluster
+import RoostConsensus
+import RoostModel
+import RoostProtocol
+import RoostStorage
+
+/// From a blank database to replicas that serve.
+extension Node {
+    func perform(_ actions: [Founding.Action]) {
+        for action in actions {
+            switch action {
+            case .save(let wanted):
+                facts.promised = wanted.promised
+                facts.founded = wanted.founded
+                saveFacts { node in
+                    var more: [Founding.Action] = []
+                    node.founding.saved(into: &more)
+                    node.perform(more)
+                }
+            case .send(let message, let node): send(control: .founding(message), to: node)
+            case .founded(let record): founded(record)
+            case .report(let line): context.logger.warning("\(line)")
+            }
+        }
+    }
+
+    func saveFacts(_ then: @escaping @Sendable (isolated Node) -> Void) {
+        context.storage.saveFacts(facts) { [weak self] result in
+            self?.onCore { node in
+                switch result {
+                case .success: then(node)
+                case .failure(let error):
+                    node.fail("writing the node's identity: \(error)")
+                }
+            }
+        }
+    }
+
+    /// Loads the replicas that the record gives this node, off the core executor.
+    private func founded(_ record: FoundingRecord) {
+        guard self.record == nil else { return }
+        guard Int(record.partitions) == configuration.partitions else {
+            fail(
+                "cluster.json says \(configuration.partitions) partitions, the cluster was founded with "
+                    + "\(record.partitions): put that number back")
+            return
+        }
+        if record.configurationHash != configuration.foundingHash {
+            context.logger.warning(
+                "cluster.json differs from what the cluster was founded with; the cluster's own record wins")
+        }
+        self.record = record
+        phase = .starting
+        context.logger.info("cluster \(record.clusterID) (\(record.cluster)): loading")
+        layout = Placement.layout(
+            partitions: Int(record.partitions), among: record.members.map(\.node), count: Int(record.replication))
+        let mine = layout.indices.filter { layout[$0].contains(me) }.map { PartitionID(UInt16($0)) }
+        context.storage.read({ (store: any NodeStore) throws(StoreError) -> [(PartitionID, RestoredPartition)] in
+            var loaded: [(PartitionID, RestoredPartition)] = []
+            for id in mine { loaded.append((id, try store.loadPartition(id))) }
+            return loaded
+        }) { [weak self] (result: Result<[(PartitionID, RestoredPartition)], StoreError>) in
+            self?.onCore { node in
+                switch result {
+                case .success(let loaded): node.start(loaded, record)
+                case .failure(let error): node.storageFailed(error, doing: "loading the partitions")
+                }
+            }
+        }
+    }
+
+    private func start(_ loaded: [(PartitionID, RestoredPartition)], _ record: FoundingRecord) {
+        let stores = Dictionary(uniqueKeysWithValues: record.members.map { ($0.node, $0.store) })
+        for (id, restored) in loaded {
+            let voters = layout[Int(id.value)].compactMap { node in
+                stores[node].map { RaftPeer(node: node, store: $0) }
+            }
+            let partition = Partition(
+                id: id, me: RaftPeer(node: me, store: facts.store), founding: RaftConfiguration(voters: voters),
+                restored: restored, node: self, context: context, seed: generator.next())
+            partitions[id] = partition
+            if id == 0 { signingKeyList = restored.state.signingKeys }
+        }
+        for partition in sortedPartitions {
+            let unreachable = layout[Int(partition.id.value)].filter { !isUp($0) }
+            partition.onCore { partition in
+                partition.start()
+                for node in unreachable { partition.receive(.peerUnreachable(node)) }
+            }
+        }
+    }
+
+    /// Serving begins when every partition has a leader as far as this node knows, and a key to sign tokens with.
+    func checkServing() {
+        guard !partitions.isEmpty || layout.allSatisfy({ !$0.contains(me) }) else { return }
+        guard receivers.allSatisfy({ $0.leader != nil }), !signingKeyList.isEmpty else { return }
+        phase = .serving
+        context.logger.info("serving")
+        let waiting = servingWaiters
+        servingWaiters.removeAll()
+        for waiter in waiting { waiter() }
+    }
+
+    // MARK: The signing key
+
+    /// The leader of partition 0 makes the first key; every replica of the partition learns it from the log.
+    func ensureSigningKey() {
+        guard let partition = partitions[0], signingKeyList.isEmpty, !proposingKey,
+            partition.onCore({ $0.isLeader && $0.state.signingKeys.isEmpty })
+        else {
+            fetchSigningKeys()
+            return
+        }
+        proposingKey = true
+        call(.propose(.addSigningKey(makeSigningKey())), partition: 0) { [weak self] _ in self?.onCore { $0.proposingKey = false } }
+    }
+
+    /// A node without a replica of partition 0 asks for the keys.
+    private func fetchSigningKeys() {
+        guard signingKeyList.isEmpty, partitions[0] == nil, !proposingKey, record != nil else { return }
+        proposingKey = true
+        call(.read(.signingKeys)) { [weak self] outcome in
+            self?.onCore { node in
+                node.proposingKey = false
+                if case .read(.signingKeys(let keys)) = outcome, !keys.isEmpty { node.signingKeysChanged(keys) }
+            }
+        }
+    }
+
+    func signingKeysChanged(_ keys: [SigningKey]) { signingKeyList = keys }
+
+    // MARK: Balance
+
+    /// Leadership goes to the replica that the layout prefers, if it is well.
+    func balanceLeaders() {
+        guard phase == .serving else { return }
+        var moved = 0
+        for partition in sortedPartitions where moved < 4 {
+            guard let preferred = layout[Int(partition.id.value)].first, preferred != me, isUp(preferred),
+                swim.state(of: preferred)?.status == .alive, let store = peers[preferred]?.onCore({ $0.link?.store })
+            else { continue }
+            let target = RaftPeer(node: preferred, store: store)
+            let ready = partition.onCore { partition in
+                partition.isLeader && !partition.raft.isTransferring
+                    && partition.raft.peerStatus.contains {
+                        $0.peer == target && $0.isVoter && $0.matchIndex + 64 >= partition.raft.lastIndex
+                    }
+            }
+            guard ready else { continue }
+            moved += 1
+            partition.onCore { $0.receive(.transferLeadership(to: target)) }
+        }
+    }
+}

@@ -1,0 +1,158 @@
+import Logging
+import RoostStorage
+import RoostCluster
+import RoostConsensus
+package import RoostModel
+package import RoostProtocol
+
+/// The transport's side: called on the core executor.
+extension Node: LinkEvents {
+    package nonisolated func identity() -> LinkIdentity { onCore { $0.ownIdentity() } }
+    package nonisolated func linkUp(_ peer: LinkPeer) { onCore { $0.linked(peer) } }
+    package nonisolated func linkDown(_ node: NodeID, reason: String) { onCore { $0.unlinked(node, reason: reason) } }
+    package nonisolated func received(_ frames: [PeerFrame], from node: NodeID) { onCore { $0.receive(frames, from: node) } }
+}
+
+extension Node {
+    private func ownIdentity() -> LinkIdentity {
+        var others: [NodeID: String] = [:]
+        for node in configuration.nodes where node.id != me { others[node.id] = node.peerAddress }
+        return LinkIdentity(
+            cluster: configuration.cluster, clusterID: facts.founded?.clusterID ?? .zero, node: me, store: facts.store,
+            epoch: facts.epoch, address: configuration.node(me)?.peerAddress ?? "", peers: others)
+    }
+
+    private func linked(_ link: LinkPeer) {
+        guard let peer = peers[link.node] else { return }
+        peer.onCore { $0.linkUp(link) }
+        context.logger.info("\(link.node): linked (store \(link.store), epoch \(link.epoch))")
+        var actions: [Founding.Action] = []
+        founding.linkUp(link, into: &actions)
+        perform(actions)
+        var swimActions: [Swim.Action] = []
+        swim.receive(
+            .linkUp(link.node, epoch: link.epoch, address: link.address), now: context.clock.now(), into: &swimActions)
+        perform(swimActions)
+        for partition in sortedPartitions { partition.onCore { $0.receive(.peerReachable(link.node)) } }
+        reopenStreams()
+        for id in partitionsLed(by: link.node) { resendCalls(of: id) }
+    }
+
+    private func unlinked(_ node: NodeID, reason: String) {
+        guard let peer = peers[node], peer.onCore({ $0.isUp }) else { return }
+        peer.onCore { $0.linkDown() }
+        context.logger.info("\(node): link down: \(reason)")
+        founding.linkDown(node)
+        var actions: [Swim.Action] = []
+        swim.receive(.linkDown(node), now: context.clock.now(), into: &actions)
+        perform(actions)
+        for partition in sortedPartitions {
+            partition.onCore {
+                $0.endStream(to: node)
+                $0.receive(.peerUnreachable(node))
+            }
+        }
+        for index in receivers.indices where receivers[index].leader == node { receivers[index].leaderLost() }
+        dropOpens(to: node)
+    }
+
+    var sortedPartitions: [Partition] { partitions.values.sorted { $0.id < $1.id } }
+
+    func partitionsLed(by node: NodeID) -> [PartitionID] {
+        receivers.indices.filter { receivers[$0].leader == node }.map { PartitionID(UInt16($0)) }
+    }
+
+    func isUp(_ node: NodeID) -> Bool { peers[node]?.onCore { $0.isUp } ?? false }
+
+    // MARK: Sending
+
+    private func toPeer(_ node: NodeID, _ body: @Sendable (isolated Peer) -> Bool) {
+        guard let peer = peers[node] else { return }
+        let first = peer.onCore { $0.isUp && body($0) }
+        if first { markPeer(peer, first: true) }
+    }
+
+    func send(raft envelope: RaftEnvelope, to peer: RaftPeer) { toPeer(peer.node) { $0.send(raft: envelope) } }
+    func send(proposal: Proposal, to node: NodeID) { toPeer(node) { $0.send(proposal: proposal) } }
+    func send(result: ProposalResult, to node: NodeID) { toPeer(node) { $0.send(result: result) } }
+    func send(read: ReadCall, to node: NodeID) { toPeer(node) { $0.send(read: read) } }
+    func send(reply: ReadReply, to node: NodeID) { toPeer(node) { $0.send(reply: reply) } }
+    func send(acks: AckBatch, to node: NodeID) { toPeer(node) { $0.send(acks: acks) } }
+    func send(stream frame: PeerFrame, to node: NodeID) { toPeer(node) { $0.send(stream: frame) } }
+    func send(control frame: PeerFrame, to node: NodeID) { toPeer(node) { $0.send(control: frame) } }
+
+    // MARK: Receiving
+
+    func receive(_ frames: [PeerFrame], from node: NodeID) {
+        for frame in frames { receive(frame, from: node) }
+    }
+
+    private func receive(_ frame: PeerFrame, from node: NodeID) {
+        switch frame {
+        case .raft(let envelopes):
+            guard let store = storeOf(node) else { return }
+            let sender = RaftPeer(node: node, store: store)
+            for envelope in envelopes where envelope.toStore == facts.store {
+                partitions[envelope.partition]?.onCore { $0.receive(.received(envelope.message, from: sender)) }
+            }
+        case .propose(let proposals):
+            for proposal in proposals { propose(proposal, from: node) }
+        case .proposalResults(let results):
+            for result in results { received(result) }
+        case .read(let reads):
+            for call in reads {
+                if let partition = partitions[call.partition] {
+                    partition.onCore { $0.read(call, from: node) }
+                } else {
+                    send(reply: ReadReply(id: call.id, outcome: .notLeader(leader(of: call.partition))), to: node)
+                }
+            }
+        case .readReplies(let replies):
+            for reply in replies { received(reply) }
+        case .open(let request):
+            open(request, from: node)
+        case .opened(let replies):
+            for reply in replies { opened(reply, by: node) }
+        case .unsubscribe(let ends):
+            for partition in sortedPartitions {
+                partition.onCore { for end in ends { $0.unsubscribe(end, from: node) } }
+            }
+        case .deliver(let batches):
+            for batch in batches { received(batch, from: node) }
+        case .streamStatus(let list):
+            for status in list { received(status, from: node) }
+        case .acks(let batches):
+            for batch in batches { partitions[batch.partition]?.onCore { $0.acknowledge(batch.cursors) } }
+        case .revoked(let list):
+            for user in list { endSessions(of: user) }
+        case .swim(let message):
+            var actions: [Swim.Action] = []
+            swim.receive(.received(message, from: node), now: context.clock.now(), into: &actions)
+            perform(actions)
+        case .presence(let message):
+            var actions: [PresenceTable.Action] = []
+            presence.receive(message, from: node, now: context.clock.now(), into: &actions)
+            perform(actions)
+        case .founding(let message):
+            var actions: [Founding.Action] = []
+            founding.receive(message, from: node, into: &actions)
+            perform(actions)
+        case .linkPing, .linkPong:
+            break  // The transport's own.
+        }
+    }
+
+    private func storeOf(_ node: NodeID) -> StoreID? {
+        node == me ? facts.store : peers[node]?.onCore { $0.link?.store }
+    }
+
+    /// To the replica here; one that does not lead relays once to the one that does, for an ingress that cannot reach it.
+    private func propose(_ proposal: Proposal, from node: NodeID) {
+        guard let partition = partitions[proposal.partition] else {
+            send(
+                result: ProposalResult(id: proposal.id, outcome: .notLeader(leader(of: proposal.partition))), to: node)
+            return
+        }
+        partition.onCore { $0.propose(proposal, from: node) }
+    }
+}

@@ -1,0 +1,112 @@
+import RoostStorage
+import Logging
+import RoostCluster
+import RoostConsensus
+import RoostModel
+import RoostProtocol
+
+/// SWIM and the presence table: who is reachable, and who is connected where.
+extension Node {
+    func rescheduleSwim() {
+        guard let deadline = swim.nextDeadline else {
+            swimTimer?.cancel()
+            swimTimer = nil
+            swimDeadline = nil
+            return
+        }
+        if let set = swimDeadline, set <= deadline { return }
+        swimTimer?.cancel()
+        swimDeadline = deadline
+        let now = context.clock.now()
+        swimTimer = context.clock.schedule(after: deadline > now ? deadline - now : 0) { [weak self] in
+            self?.onCore { node in
+                node.swimDeadline = nil
+                node.swim.setDigests(node.presence.digests())
+                var actions: [Swim.Action] = []
+                node.swim.receive(.tick, now: node.context.clock.now(), into: &actions)
+                node.perform(actions)
+            }
+        }
+    }
+
+    func perform(_ actions: [Swim.Action]) {
+        for action in actions {
+            switch action {
+            case .send(let message, let node): send(control: .swim(message), to: node)
+            case .statusChanged(let old, let new): statusChanged(old: old, new: new)
+            case .refuted(let incarnation):
+                context.logger.notice("held for dead or suspect by others: refuted (incarnation \(incarnation))")
+            case .conflictingSelf(let epoch): raiseEpoch(above: epoch)
+            case .digests(let digests, let from):
+                var out: [PresenceTable.Action] = []
+                presence.compare(digests, from: from, now: context.clock.now(), into: &out)
+                perform(out)
+            }
+        }
+        rescheduleSwim()
+    }
+
+    private func statusChanged(old: MemberState?, new: MemberState) {
+        let former = old.map { " (was \($0.status.name))" } ?? ""
+        if new.isHeard { context.logger.notice("\(new.node): \(new.status.name)\(former), epoch \(new.epoch)") }
+        var out: [PresenceTable.Action] = []
+        presence.memberChanged(new, wall: context.clock.wall(), into: &out)
+        perform(out)
+        guard new.node != me, new.isHeard else { return }
+        if new.status == .dead || new.status == .left {
+            for partition in sortedPartitions {
+                partition.onCore {
+                    $0.endStream(to: new.node)
+                    $0.receive(.peerUnreachable(new.node))
+                }
+            }
+            // A link that still seems to stand would only hold frames back.
+            if isUp(new.node), new.status == .dead { context.transport.reset(new.node) }
+        } else if new.status == .alive, isUp(new.node) {
+            for partition in sortedPartitions { partition.onCore { $0.receive(.peerReachable(new.node)) } }
+        }
+    }
+
+    private func raiseEpoch(above epoch: Epoch) {
+        facts.epoch = max(facts.epoch, epoch) + 1
+        let raised = facts.epoch
+        saveFacts { node in
+            node.presence.raise(to: raised)
+            var actions: [Swim.Action] = []
+            node.swim.receive(.epochRaised(raised), now: node.context.clock.now(), into: &actions)
+            node.perform(actions)
+        }
+    }
+
+    func perform(_ actions: [PresenceTable.Action]) {
+        for action in actions {
+            switch action {
+            case .send(let message, let node): send(control: .presence(message), to: node)
+            case .appeared(let entry, _):
+                // The same device connected elsewhere: the newer generation stays.
+                users[entry.user]?.onCore { $0.replace(entry.device, newer: entry.generation) }
+            case .partChanged(let node):
+                for entry in presence.devices(on: node) {
+                    users[entry.user]?.onCore { $0.replace(entry.device, newer: entry.generation) }
+                }
+            case .disappeared: break
+            }
+        }
+        schedulePresenceFlush()
+    }
+
+    func schedulePresenceFlush() {
+        guard presenceTimer == nil, let due = presence.nextFlush else { return }
+        let now = context.clock.now()
+        presenceTimer = context.clock.schedule(after: due > now ? due - now : 0) { [weak self] in
+            self?.onCore { node in
+                node.presenceTimer = nil
+                let messages = node.presence.flush()
+                for peer in node.peers.keys.sorted() where peer != node.me {
+                    for message in messages { node.send(control: .presence(message), to: peer) }
+                }
+                node.schedulePresenceFlush()
+            }
+        }
+    }
+}

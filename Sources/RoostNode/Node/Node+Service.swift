@@ -1,0 +1,105 @@
+package import RoostModel
+package import RoostProtocol
+import RoostCluster
+import NIOCore
+
+/// What HTTP, WebSocket and admin ask of the node.
+extension Node: NodeService {
+    package nonisolated var configuration: ClusterConfig { context.configuration }
+    package nonisolated var nodeID: NodeID { context.id }
+    package nonisolated func wall() -> Int64 { context.clock.wall() }
+    package func makeUUID() async -> UUID128 { .version4(using: &generator) }
+
+    package func propose(_ command: Command) async -> CommandResult {
+        await withCheckedContinuation { (continuation: CheckedContinuation<CommandResult, Never>) in
+            call(.propose(command)) { outcome in
+                if case .applied(let result) = outcome {
+                    continuation.resume(returning: result)
+                } else {
+                    continuation.resume(returning: .rejected(.unavailable))
+                }
+            }
+        }
+    }
+
+    package func read(_ request: ReadRequest) async -> ReadResponse {
+        await read(request, partition: nil)
+    }
+
+    private func read(_ request: ReadRequest, partition: PartitionID?) async -> ReadResponse {
+        await withCheckedContinuation { (continuation: CheckedContinuation<ReadResponse, Never>) in
+            call(.read(request), partition: partition) { outcome in
+                if case .read(let response) = outcome {
+                    continuation.resume(returning: response)
+                } else {
+                    continuation.resume(returning: .rejected(.unavailable))
+                }
+            }
+        }
+    }
+
+    package func readAll(_ make: @Sendable (PartitionID) -> ReadRequest) async -> [ReadResponse] {
+        let count = partitionCount
+        let requests = (0..<count).map { make(PartitionID(UInt16($0))) }
+        return await withCheckedContinuation { (continuation: CheckedContinuation<[ReadResponse], Never>) in
+            let gathering = Gathering(count: count, context: context) { continuation.resume(returning: $0) }
+            for (index, request) in requests.enumerated() {
+                call(.read(request), partition: PartitionID(UInt16(index))) { outcome in
+                    let response: ReadResponse
+                    if case .read(let answer) = outcome { response = answer } else { response = .rejected(.unavailable) }
+                    gathering.onCore { $0.take(index, response) }
+                }
+            }
+        }
+    }
+
+    package func signingKeys() async -> [SigningKey] {
+        if !signingKeyList.isEmpty { return signingKeyList }
+        if case .signingKeys(let keys) = await read(.signingKeys) { return keys }
+        return []
+    }
+
+    /// An unknown key is looked up where keys are made, before a token is refused.
+    package func refreshSigningKeys() async -> [SigningKey] {
+        if case .signingKeys(let keys) = await read(.signingKeys), !keys.isEmpty { signingKeyList = keys }
+        return signingKeyList
+    }
+
+    package func revokeSessions(of user: UserID) async { revokedHere(user, announce: true) }
+
+    /// Returns once the node serves.
+    package func untilServing() async {
+        if phase == .serving || phase == .draining { return }
+        await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
+            servingWaiters.append { continuation.resume() }
+        }
+    }
+
+    func makeSigningKey() -> SigningKey {
+        let id = UUID128.version4(using: &generator)
+        return SigningKey(
+            id: id.description, secret: ByteBuffer(bytes: context.secretBytes(32)), createdAt: context.clock.wall())
+    }
+}
+
+/// Gathers one answer of each partition.
+private actor Gathering {
+    nonisolated let context: NodeContext
+    nonisolated var unownedExecutor: UnownedSerialExecutor { context.executor.asUnownedSerialExecutor() }
+    private var responses: [ReadResponse]
+    private var missing: Int
+    private let done: @Sendable ([ReadResponse]) -> Void
+
+    init(count: Int, context: NodeContext, done: @escaping @Sendable ([ReadResponse]) -> Void) {
+        self.context = context
+        responses = Array(repeating: .none, count: count)
+        missing = count
+        self.done = done
+    }
+
+    func take(_ index: Int, _ response: ReadResponse) {
+        responses[index] = response
+        missing -= 1
+        if missing == 0 { done(responses) }
+    }
+}

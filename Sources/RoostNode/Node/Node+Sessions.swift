@@ -1,0 +1,209 @@
+import RoostConsensus
+import Logging
+import RoostCluster
+import RoostModel
+import RoostProtocol
+
+/// Admitting sessions, and ending them.
+extension Node {
+    /// The user's leader says which session is newer, and a device's first appearance is committed, before anything is
+    /// said to the client.
+    package func openSession(_ request: SessionRequest) async -> Result<any PendingSession, SessionRefusal> {
+        guard phase == .serving else { return .failure(phase == .draining ? .draining : .unavailable) }
+        guard sessions.count < configuration.limits.maxConnections else { return .failure(.unavailable) }
+        for _ in 0..<3 {
+            switch await read(.openSession(user: request.user, device: request.device)) {
+            case .session(let grant):
+                guard phase == .serving else { return .failure(.draining) }
+                let slot = takeSlot()
+                let session = SessionID(generator.next())
+                return .success(
+                    AdmittedSession(node: self, request: request, grant: grant, slot: slot, session: session))
+            case .none:
+                let command = Command.registerDevice(
+                    user: request.user, device: request.device, startAt: startAt(request.start))
+                switch await propose(command) {
+                case .rejected(.limitExceeded): return .failure(.tooManyDevices)
+                case .rejected(.unknownUser), .rejected(.accountDisabled): return .failure(.disabled)
+                case .rejected: return .failure(.unavailable)
+                default: continue
+                }
+            case .rejected(.unknownUser), .rejected(.accountDisabled): return .failure(.disabled)
+            default: return .failure(.unavailable)
+            }
+        }
+        return .failure(.unavailable)
+    }
+
+    /// `now` looks back ten seconds and what two nodes' clocks may differ by: in doubt, too much is delivered.
+    private func startAt(_ start: SessionRequest.Start) -> Int64 {
+        let now = context.clock.wall()
+        switch start {
+        case .all: return 0
+        case .now: return now - 12_000_000
+        case .at(let seconds): return min(now - 12_000_000, Int64(max(0, min(seconds, 9e9)) * 1e6))
+        }
+    }
+
+    private func takeSlot() -> UInt32 {
+        repeat { nextSlot &+= 1 } while sessions[nextSlot] != nil || nextSlot == 0
+        return nextSlot
+    }
+
+    func attach(_ admitted: AdmittedSession, _ socket: any SessionSocket) -> any SessionEvents {
+        let request = admitted.request
+        let device = Device(
+            slot: admitted.slot, session: admitted.session, generation: admitted.grant.generation,
+            startAt: admitted.grant.startAt, request: request, socket: socket, node: self, context: context)
+        let user = users[request.user] ?? User(id: request.user, context: context)
+        users[request.user] = user
+        sessions[admitted.slot] = SessionEntry(
+            device: device, unanswered: Set((0..<partitionCount).map { PartitionID(UInt16($0)) }))
+        sessionDigest ^= device.subscription.digest
+        context.counters.sessionsOpened.increment()
+        let newer = presence.newerSession(
+            user: request.user, device: request.device, than: admitted.grant.generation)
+        guard phase == .serving else {
+            device.onCore { $0.close(code: 1012, reason: "this node is draining: connect to another") }
+            return device
+        }
+        guard newer == nil, user.onCore({ $0.admit(device) }) else {
+            device.onCore { $0.close(code: 4409, reason: "replaced by a newer session of this device") }
+            return device
+        }
+        presence.announce(
+            PresenceEntry(
+                user: request.user, device: request.device, session: admitted.session,
+                generation: admitted.grant.generation, since: context.clock.wall()), now: context.clock.now())
+        schedulePresenceFlush()
+        newSessions.append(admitted.slot)
+        device.onCore { $0.start() }
+        markDevice(device)
+        _ = context.after(milliseconds: 5_000) { [weak self] in
+            self?.onCore { node in
+                guard let entry = node.sessions[admitted.slot], entry.device === device, !entry.unanswered.isEmpty
+                else { return }
+                device.onCore { $0.openIncomplete() }
+            }
+        }
+        return device
+    }
+
+    /// The socket of a session is gone, or it was closed from here.
+    func sessionEnded(_ device: Device) {
+        guard let entry = sessions[device.slot], entry.device === device else { return }
+        sessions[device.slot] = nil
+        sessionDigest ^= device.subscription.digest
+        newSessions.removeAll { $0 == device.slot }
+        if let user = users[device.request.user], user.onCore({ $0.remove(device) }) {
+            users[device.request.user] = nil
+        }
+        presence.withdraw(
+            user: device.request.user, device: device.request.device, session: device.session,
+            at: context.clock.wall(), now: context.clock.now())
+        schedulePresenceFlush()
+        let end = SubscriptionEnd(slot: device.slot, session: device.session)
+        for leader in Set(receivers.compactMap { $0.isOpen ? $0.leader : nil }).sorted() {
+            send(stream: .unsubscribe([end]), to: leader)
+        }
+        if sessions.isEmpty { drained() }
+    }
+
+    // MARK: Revoking
+
+    /// An account was disabled, by the log.
+    func revokedHere(_ user: UserID, announce: Bool) {
+        endSessions(of: user)
+        guard announce else { return }
+        for peer in peers.keys.sorted() where peer != me { send(stream: .revoked([user]), to: peer) }
+    }
+
+    func endSessions(of user: UserID) {
+        users[user]?.onCore { $0.close(code: 4401, reason: "the account was disabled or the token revoked") }
+    }
+
+    // MARK: Draining
+
+    package func drain() async {
+        guard phase != .draining else { return }
+        phase = .draining
+        context.logger.notice("draining: \(sessions.count) sessions")
+        for partition in sortedPartitions {
+            partition.onCore { partition in
+                guard partition.isLeader, let target = partition.raft.bestTransferTarget else { return }
+                partition.receive(.transferLeadership(to: target))
+            }
+        }
+        // Paced, so that the others are not stormed: all within half of the drain's time.
+        let slots = sessions.keys.sorted()
+        let pace = max(1, slots.count / max(1, configuration.timing.drainMilliseconds / 2 / 20) + 1)
+        closePaced(slots[...], pace: pace)
+        await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
+            drainWaiters.append { continuation.resume() }
+            _ = context.after(milliseconds: configuration.timing.drainMilliseconds) { [weak self] in
+                self?.onCore { $0.drainWaited = true; $0.drained() }
+            }
+            drained()
+        }
+        sendAcks()
+        var actions: [Swim.Action] = []
+        swim.receive(.leave, now: context.clock.now(), into: &actions)
+        perform(actions)
+        // One more beat for the goodbye, the last acknowledgements and the last rows.
+        await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
+            _ = context.after(milliseconds: 300) { continuation.resume() }
+        }
+    }
+
+    private func closePaced(_ slots: ArraySlice<UInt32>, pace: Int) {
+        for slot in slots.prefix(pace) {
+            sessions[slot]?.device.onCore { $0.close(code: 1012, reason: "this node is draining: connect to another") }
+        }
+        let rest = slots.dropFirst(pace)
+        guard !rest.isEmpty else { return }
+        _ = context.after(milliseconds: 20) { [weak self] in self?.onCore { $0.closePaced(rest, pace: pace) } }
+    }
+
+    /// Sessions are closed and leaderships handed over, or the time is up.
+    func drained() {
+        guard phase == .draining, !drainWaiters.isEmpty else { return }
+        let leading = partitions.values.contains { partition in
+            partition.onCore { $0.isLeader && $0.raft.bestTransferTarget != nil }
+        }
+        if !drainWaited && (!sessions.isEmpty || leading) {
+            guard !drainPolling else { return }
+            drainPolling = true
+            _ = context.after(milliseconds: 50) { [weak self] in
+                self?.onCore {
+                    $0.drainPolling = false
+                    $0.drained()
+                }
+            }
+            return
+        }
+        let waiters = drainWaiters
+        drainWaiters.removeAll()
+        for waiter in waiters { waiter() }
+    }
+}
+
+/// A session whose upgrade is not answered yet.
+struct AdmittedSession: PendingSession {
+    let node: Node
+    let request: SessionRequest
+    let grant: SessionGrant
+    let slot: UInt32
+    let session: SessionID
+
+    func attach(_ socket: any SessionSocket) -> any SessionEvents {
+        let events = node.onCore { AttachedEvents(events: $0.attach(self, socket)) }
+        return events.events
+    }
+
+    /// Nothing was announced yet.
+    func abandon() {}
+}
+
+private struct AttachedEvents: Sendable {
+    let events: any SessionEvents
+}

@@ -1,0 +1,99 @@
+import Logging
+import RoostConsensus
+import RoostModel
+import RoostStorage
+
+extension Node {
+    /// What became of a write. A full disk may pass: the write is tried again, with all that follows it in its
+    /// partition, and until then nothing is confirmed and leadership goes elsewhere. Anything else leaves unknown what
+    /// is on disk, so the process ends.
+    func written(_ item: PendingWrite, _ result: Result<Void, StoreError>) {
+        let partition = item.write.partition
+        writesInFlight[partition, default: 1] -= 1
+        switch result {
+        case .success:
+            item.completion()
+        case .failure(let error):
+            storageFailed(error, doing: "writing to the database")
+            guard case .full = error, failure == nil else { return }
+            if stalledWrites[partition] == nil {
+                partitions[partition]?.onCore { $0.receive(.storageFull) }
+            }
+            stalledWrites[partition, default: []].append(item)
+            scheduleRetry()
+        }
+    }
+
+    private func scheduleRetry() {
+        guard !retryScheduled else { return }
+        retryScheduled = true
+        _ = context.after(milliseconds: 1_000) { [weak self] in self?.onCore { $0.retryWrites() } }
+    }
+
+    private func retryWrites() {
+        retryScheduled = false
+        for partition in stalledWrites.keys.sorted() {
+            // Every refusal must be back: they may come in another order than the writes were made.
+            guard writesInFlight[partition, default: 0] == 0, let items = stalledWrites.removeValue(forKey: partition)
+            else {
+                scheduleRetry()
+                continue
+            }
+            context.storage.resume(partition)
+            var ordered = items.sorted { $0.order < $1.order }
+            if let last = ordered.popLast() {
+                // There is space again when the last of them is through.
+                ordered.append(
+                    PendingWrite(order: last.order, write: last.write, urgent: last.urgent) { [weak self] in
+                        last.completion()
+                        self?.onCore { node in
+                            node.saidFull = false
+                            node.partitions[partition]?.onCore { $0.receive(.storageAvailable) }
+                        }
+                    })
+            }
+            writes.append(contentsOf: ordered)
+        }
+        if !writes.isEmpty { needTurn() }
+    }
+
+    func storageFailed(_ error: StoreError, doing what: String) {
+        switch error {
+        case .full(let detail):
+            if !saidFull {
+                saidFull = true
+                context.logger.error("\(what): no space (\(detail)); this node steps down until there is some")
+            }
+        case .corrupt(let detail): fail("\(what): the database is damaged: \(detail)")
+        case .failed(let detail): fail("\(what): \(detail)")
+        }
+    }
+
+    func storageFamilies(_ metrics: StorageMetrics) -> [MetricsView.Family] {
+        func histogram(_ name: String, _ help: String, _ histogram: StorageHistogram) -> MetricsView.Family {
+            var samples: [MetricsView.Sample] = []
+            var total: UInt64 = 0
+            for (index, count) in histogram.counts.enumerated() {
+                total += count
+                let bound = index < histogram.bounds.count ? "\(histogram.bounds[index])" : "+Inf"
+                samples.append(.init(suffix: "_bucket", labels: [("le", bound)], value: Double(total)))
+            }
+            samples.append(.init(suffix: "_sum", value: histogram.sum))
+            samples.append(.init(suffix: "_count", value: Double(total)))
+            return MetricsView.Family(name: name, help: help, kind: .histogram, samples: samples)
+        }
+        func one(_ name: String, _ help: String, _ kind: MetricsView.Kind, _ value: Double) -> MetricsView.Family {
+            MetricsView.Family(name: name, help: help, kind: kind, samples: [.init(value: value)])
+        }
+        return [
+            histogram("roost_commit_batch_writes", "Writes gathered in one transaction.", metrics.batchSize),
+            histogram("roost_commit_seconds", "Time of a transaction with its sync.", metrics.commitSeconds),
+            one("roost_log_entries_total", "Log entries committed to disk here.", .counter, Double(metrics.entries)),
+            one("roost_log_bytes_total", "Payload bytes of these.", .counter, Double(metrics.entryBytes)),
+            one("roost_commit_failures_total", "Transactions that failed.", .counter, Double(metrics.failedCommits)),
+            one("roost_storage_queue_writes", "Writes waiting.", .gauge, Double(metrics.queuedWrites)),
+            one("roost_storage_queue_bytes", "Bytes waiting to be written.", .gauge, Double(metrics.queuedBytes)),
+            one("roost_storage_queue_reads", "Reads waiting.", .gauge, Double(metrics.queuedReads)),
+        ]
+    }
+}

@@ -1,0 +1,284 @@
+import Logging
+import NIOCore
+import RoostCluster
+import RoostConsensus
+import RoostModel
+import RoostProtocol
+package import RoostStorage
+
+/// This process as a member of the cluster: owns its links, partitions, users and sessions, and carries between them.
+///
+/// All actors of a node share its executor and enter one another synchronously. What is to be sent, written or proposed
+/// is gathered while a turn lasts and goes out when it ends (`endTurn`): one frame per peer, one append per partition,
+/// one flush per socket, however many events the turn took in.
+package actor Node {
+    package nonisolated let context: NodeContext
+    nonisolated let me: NodeID
+    package nonisolated var unownedExecutor: UnownedSerialExecutor { context.executor.asUnownedSerialExecutor() }
+
+    // Identity.
+    var facts: NodeFacts
+    var founding: Founding
+    var record: FoundingRecord?
+    var phase: NodeView.Phase = .founding
+    var failure: String?
+    let onFailure: @Sendable (String) -> Void
+    var generator: SeededGenerator
+
+    // Others.
+    var peers: [NodeID: Peer] = [:]
+    var swim: Swim
+    var presence: PresenceTable
+    var swimTimer: (any ScheduledTimer)?
+    var swimDeadline: UInt64?
+    var presenceTimer: (any ScheduledTimer)?
+
+    // Partitions.
+    var layout: [[NodeID]] = []
+    var partitions: [PartitionID: Partition] = [:]
+    /// Who leads, and how the streams from there stand; by partition.
+    var receivers: [StreamReceiver] = []
+    var calls = CallTable()
+    var signingKeyList: [SigningKey] = []
+    var proposingKey = false
+
+    // Sessions.
+    var users: [UserID: User] = [:]
+    var sessions: [UInt32: SessionEntry] = [:]
+    var sessionDigest: UInt64 = 0
+    var nextSlot: UInt32 = 1
+    var nextOpen: UInt64 = 1
+    var opens: [UInt64: OpenInFlight] = [:]
+    var newSessions: [UInt32] = []
+    var ackBuffer: [PartitionID: [AckKey: UInt64]] = [:]
+    var ackTimer: (any ScheduledTimer)?
+    var reopenScheduled = false
+    var servingWaiters: [@Sendable () -> Void] = []
+    var drainWaiters: [@Sendable () -> Void] = []
+    var drainWaited = false
+    var drainPolling = false
+
+    // The turn.
+    private var turnScheduled = false
+    private var dirtyPeers: [Peer] = []
+    private var dirtyPartitions: [Partition] = []
+    private var dirtyPartitionIDs: Set<PartitionID> = []
+    private var dirtyDevices: [Device] = []
+    var writes: [PendingWrite] = []
+    private var stateFlushTimer: (any ScheduledTimer)?
+    private var unflushed: Set<PartitionID> = []
+    private var writeCount: UInt64 = 0
+    var writesInFlight: [PartitionID: Int] = [:]
+    /// Writes refused for want of space, and what came after them, to be tried again in their order.
+    var stalledWrites: [PartitionID: [PendingWrite]] = [:]
+    var retryScheduled = false
+    var saidFull = false
+    private var tickTimer: (any ScheduledTimer)?
+    private var ticks: UInt64 = 0
+
+    struct PendingWrite: Sendable {
+        /// Writes of a partition stand on disk in this order.
+        var order: UInt64
+        var write: PartitionWrite
+        var urgent: Bool
+        var completion: @Sendable () -> Void
+    }
+
+    struct SessionEntry: Sendable {
+        var device: Device
+        /// Partitions that have not answered its open yet.
+        var unanswered: Set<PartitionID>
+    }
+
+    struct OpenInFlight: Sendable {
+        var partitions: Set<PartitionID>
+        var reset: Bool
+        var sentAt: UInt64
+        var slots: [UInt32]
+    }
+
+    struct AckKey: Hashable, Sendable {
+        var user: UserID
+        var device: DeviceID
+        var conversation: ConversationID
+    }
+
+    /// `facts` are those of this life: the epoch is raised and synced before a node is made.
+    package init(
+        context: NodeContext, facts: NodeFacts, seed: UInt64, onFailure: @escaping @Sendable (String) -> Void
+    ) {
+        self.context = context
+        self.facts = facts
+        self.onFailure = onFailure
+        let configuration = context.configuration
+        me = context.id
+        generator = SeededGenerator(seed: seed)
+        founding = Founding(facts: facts, configuration: configuration, me: context.id, seed: generator.next())
+        var timing = SwimTiming()
+        timing.probePeriod = UInt64(configuration.timing.probeMilliseconds) * 1_000_000
+        timing.probeTimeout = UInt64(configuration.timing.probeTimeoutMilliseconds) * 1_000_000
+        swim = Swim(
+            me: context.id, epoch: facts.epoch, address: configuration.node(context.id)?.peerAddress ?? "",
+            seeds: configuration.nodes.map { ($0.id, $0.peerAddress) }, timing: timing, now: context.clock.now(),
+            seed: generator.next())
+        var limits = PresenceLimits()
+        limits.batchDelay = UInt64(configuration.timing.presenceBatchMilliseconds) * 1_000_000
+        presence = PresenceTable(me: context.id, epoch: facts.epoch, limits: limits)
+        for node in configuration.nodes { peers[node.id] = Peer(id: node.id, context: context) }
+        receivers = Array(repeating: StreamReceiver(), count: configuration.partitions)
+    }
+
+    var partitionCount: Int { receivers.count }
+
+    package func start() {
+        swim.setDigests(presence.digests())
+        var actions: [Founding.Action] = []
+        founding.start(into: &actions)
+        perform(actions)
+        rescheduleSwim()
+        scheduleTick()
+    }
+
+    /// Ends all timers and breaks the cycles: nothing is called back after it.
+    package func stop() {
+        for partition in partitions.values { partition.onCore { $0.stop() } }
+        partitions.removeAll()
+        swimTimer?.cancel()
+        presenceTimer?.cancel()
+        ackTimer?.cancel()
+        tickTimer?.cancel()
+        stateFlushTimer?.cancel()
+        peers.removeAll()
+        sessions.removeAll()
+        users.removeAll()
+        dirtyDevices.removeAll()
+        dirtyPeers.removeAll()
+        dirtyPartitions.removeAll()
+        for id in calls.calls.keys.sorted() { calls.remove(id)?.completion(.unavailable) }
+        phase = .draining
+    }
+
+    /// Nothing is known any more of what is on disk, or of what the log says: the process must end.
+    func fail(_ line: String) {
+        guard failure == nil else { return }
+        failure = line
+        onFailure(line)
+    }
+
+    // MARK: The turn
+
+    func needTurn() {
+        guard !turnScheduled else { return }
+        turnScheduled = true
+        context.clock.schedule(after: 0) { [weak self] in self?.onCore { $0.endTurn() } }
+    }
+
+    func markPartition(_ partition: Partition) {
+        if dirtyPartitionIDs.insert(partition.id).inserted { dirtyPartitions.append(partition) }
+        needTurn()
+    }
+
+    func markDevice(_ device: Device) {
+        dirtyDevices.append(device)
+        needTurn()
+    }
+
+    func markPeer(_ peer: Peer, first: Bool) {
+        if first { dirtyPeers.append(peer) }
+        needTurn()
+    }
+
+    func write(_ write: PartitionWrite, urgent: Bool, completion: @escaping @Sendable () -> Void) {
+        writeCount += 1
+        let item = PendingWrite(order: writeCount, write: write, urgent: urgent, completion: completion)
+        if stalledWrites[write.partition] != nil {
+            stalledWrites[write.partition]?.append(item)
+        } else {
+            writes.append(item)
+            needTurn()
+        }
+    }
+
+    /// Everything gathered goes out. What this node sends itself is taken in at once, and may bring more: a bounded
+    /// number of rounds, then another turn.
+    private func endTurn() {
+        var rounds = 0
+        while rounds < 8 {
+            rounds += 1
+            if !newSessions.isEmpty { openNewSessions() }
+            let touched = dirtyPartitions
+            dirtyPartitions.removeAll(keepingCapacity: true)
+            dirtyPartitionIDs.removeAll(keepingCapacity: true)
+            for partition in touched {
+                partition.onCore { $0.flushProposals() }
+                unflushed.insert(partition.id)
+            }
+            guard let own = peers[me], let place = dirtyPeers.firstIndex(where: { $0 === own }) else { break }
+            dirtyPeers.remove(at: place)
+            let frames = own.onCore { $0.takeForSelf() }
+            receive(frames, from: me)
+        }
+        turnScheduled = false
+        submitWrites()
+        let out = dirtyPeers
+        dirtyPeers.removeAll(keepingCapacity: true)
+        for peer in out where peer.id != me { peer.onCore { $0.flush() } }
+        for peer in out where peer.id == me { dirtyPeers.append(peer) }
+        let devices = dirtyDevices
+        dirtyDevices.removeAll(keepingCapacity: true)
+        for device in devices { device.onCore { $0.flush() } }
+        if !dirtyPeers.isEmpty || !dirtyPartitions.isEmpty || !dirtyDevices.isEmpty || !writes.isEmpty { needTurn() }
+        scheduleStateFlush()
+    }
+
+    /// State rows ride along with log entries where there are some; alone they wait a little for company.
+    private func submitWrites() {
+        if !writes.isEmpty {
+            for id in unflushed.sorted() { partitions[id]?.onCore { $0.flushState(urgent: false) } }
+            unflushed.removeAll(keepingCapacity: true)
+        }
+        guard !writes.isEmpty else { return }
+        let batch = writes
+        writes.removeAll(keepingCapacity: true)
+        for item in batch {
+            writesInFlight[item.write.partition, default: 0] += 1
+            context.storage.submit(item.write, urgent: item.urgent) { [weak self] result in
+                self?.onCore { $0.written(item, result) }
+            }
+        }
+    }
+
+    private func scheduleStateFlush() {
+        guard !unflushed.isEmpty, stateFlushTimer == nil else { return }
+        stateFlushTimer = context.after(milliseconds: 20) { [weak self] in
+            self?.onCore { node in
+                node.stateFlushTimer = nil
+                for id in node.unflushed.sorted() { node.partitions[id]?.onCore { $0.flushState(urgent: false) } }
+                node.unflushed.removeAll(keepingCapacity: true)
+                node.submitWrites()
+            }
+        }
+    }
+
+    // MARK: Housekeeping
+
+    /// Every 100 ms.
+    private func scheduleTick() {
+        tickTimer = context.after(milliseconds: 100) { [weak self] in
+            self?.onCore {
+                $0.tick()
+                $0.scheduleTick()
+            }
+        }
+    }
+
+    private func tick() {
+        ticks += 1
+        retryCalls()
+        if ticks % 5 == 0 { reopenStreams() }
+        if ticks % UInt64(max(1, configuration.timing.streamStatusMilliseconds / 100)) == 0 { sendStreamStatus() }
+        if ticks % 20 == 0 { balanceLeaders() }
+        if phase == .starting { checkServing() }
+        if ticks % 5 == 0 { ensureSigningKey() }
+    }
+}

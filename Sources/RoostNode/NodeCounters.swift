@@ -1,0 +1,27 @@
+package import Synchronization
+
+/// What the node counts of itself, for `/metrics`. Written on the core executor, read from anywhere.
+package final class NodeCounters: Sendable {
+    package let sessionsOpened = Atomic<UInt64>(0)
+    package let sessionsReplaced = Atomic<UInt64>(0)
+    package let framesReceived = Atomic<UInt64>(0)
+    package let framesRejected = Atomic<UInt64>(0)
+    /// `accepted` frames owed to clients of this node.
+    package let accepted = Atomic<UInt64>(0)
+    package let delivered = Atomic<UInt64>(0)
+    /// Delivered from the log rather than from the stream.
+    package let redelivered = Atomic<UInt64>(0)
+    package let acknowledged = Atomic<UInt64>(0)
+    package let unavailable = Atomic<UInt64>(0)
+    package let elections = Atomic<UInt64>(0)
+    package let proposalsResent = Atomic<UInt64>(0)
+    package let streamsReopened = Atomic<UInt64>(0)
+    package let streamGaps = Atomic<UInt64>(0)
+    package let clockDrift = Atomic<UInt64>(0)
+}
+
+extension Atomic where Value == UInt64 {
+    @inline(__always)
+    func increment(by amount: UInt64 = 1) { wrappingAdd(amount, ordering: .relaxed) }
+    package var value: UInt64 { load(ordering: .relaxed) }
+}

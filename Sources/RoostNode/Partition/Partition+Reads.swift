@@ -1,0 +1,291 @@
+import RoostCluster
+import RoostConsensus
+import RoostModel
+import RoostProtocol
+import RoostStorage
+
+/// What waits for a proof of leadership.
+enum PendingRead: Sendable {
+    case call(ReadCall, from: NodeID)
+    /// A proposal that the applied state would refuse.
+    case refusal(Proposal, Partition.ProposalOrigin)
+    case open(request: UInt64, sessions: [SubscribedSession], from: NodeID)
+}
+
+extension Partition {
+    /// Bytes of messages in one answer, so that it stays well within a frame.
+    static let replyBytes = 1 << 20
+
+    func read(_ call: ReadCall, from origin: NodeID) {
+        guard isLeader else {
+            let hint = raft.leader?.node
+            node.onCore { $0.send(reply: ReadReply(id: call.id, outcome: .notLeader(hint)), to: origin) }
+            return
+        }
+        ask(.call(call, from: origin))
+    }
+
+    func ask(_ read: PendingRead) {
+        let request = nextRead
+        nextRead += 1
+        reads[request] = read
+        receive(.readIndex(id: request))
+    }
+
+    func failRead(_ request: UInt64) {
+        guard let read = reads.removeValue(forKey: request) else { return }
+        let hint = isLeader ? nil : raft.leader?.node
+        switch read {
+        case .call(let call, let origin):
+            node.onCore { $0.send(reply: ReadReply(id: call.id, outcome: .notLeader(hint)), to: origin) }
+        case .refusal(_, let origin):
+            refuse(origin)
+        case .open(let request, let sessions, let origin):
+            let reply = OpenReply(id: request, partition: id, slots: sessions.map(\.slot), outcome: .notLeader(hint))
+            node.onCore { $0.send(stream: .opened([reply]), to: origin) }
+        }
+    }
+
+    /// Serves the reads whose index is applied.
+    func serveReads() {
+        while let first = provenReads.first, first.index <= state.appliedIndex {
+            provenReads.removeFirst()
+            guard let read = reads.removeValue(forKey: first.id) else { continue }
+            switch read {
+            case .call(let call, let origin): serve(call, from: origin)
+            case .refusal(let proposal, let origin): decideRefusal(proposal, origin)
+            case .open(let request, let sessions, let origin):
+                answerOpen(request: request, sessions: sessions, from: origin)
+            }
+        }
+    }
+
+    private func decideRefusal(_ proposal: Proposal, _ origin: ProposalOrigin) {
+        var body = proposal.command
+        guard isLeader, let command = try? Command(decoding: &body) else {
+            refuse(origin)
+            return
+        }
+        if let answer = state.rejection(of: command, known: context.storage.store) {
+            reply(answer, to: origin)
+        } else {
+            append(proposal.command, origin: origin)
+        }
+    }
+
+    private func serve(_ call: ReadCall, from origin: NodeID) {
+        let finish: @Sendable (isolated Partition, ReadResponse) -> Void = { partition, response in
+            partition.node.onCore { $0.send(reply: ReadReply(id: call.id, outcome: .answered(response)), to: origin) }
+        }
+        switch call.request {
+        case .account(let user):
+            finish(self, state.account(user).map { .account($0) } ?? .none)
+        case .accounts:
+            finish(self, .accounts(state.accounts))
+        case .devices(let user):
+            finish(self, .devices(state.devices(of: user)))
+        case .openSession(let user, let device):
+            finish(self, grant(user, device))
+        case .conversation(let conversation):
+            finish(self, state.conversation(conversation).map { .conversation($0) } ?? .none)
+        case .conversations(let user):
+            finish(self, .conversations(state.conversations(of: user)))
+        case .signingKeys:
+            finish(self, .signingKeys(state.signingKeys))
+        case .cursors(let conversation):
+            finish(
+                self,
+                state.conversation(conversation).map { .cursors($0, state.cursors(of: conversation)) } ?? .none)
+        case .pending(let user, let devices):
+            finish(self, .pending(devices.map { pending(user, $0) }))
+        case .history(let conversation, let user, let before, let after, let skip, let limit):
+            history(conversation, user, before: before, after: after, skip: skip, limit: limit, finish)
+        case .backlog(let conversation, let user, let after, let limit):
+            backlog(conversation, user, after: after, limit: Int(limit)) { partition, messages, through in
+                finish(partition, .backlog(messages: messages, through: through))
+            }
+        case .sync(let user, let since, let afterIndex, let conversations, let limit):
+            sync(user, since: since, afterIndex: afterIndex, conversations: conversations, limit: Int(limit), finish)
+        case .message(let message):
+            locate(message, finish)
+        }
+    }
+
+    private func grant(_ user: UserID, _ device: DeviceID) -> ReadResponse {
+        guard let account = state.account(user) else { return .rejected(.unknownUser) }
+        guard !account.disabled else { return .rejected(.accountDisabled) }
+        guard let record = state.devices(of: user).first(where: { $0.device == device }) else { return .none }
+        generations += 1
+        return .session(
+            SessionGrant(
+                generation: Generation(term: raft.term, count: generations), role: account.role,
+                startAt: record.startAt))
+    }
+
+    private func pending(_ user: UserID, _ device: DeviceRecord) -> DevicePending {
+        var count: UInt64 = 0
+        for unread in state.unread(
+            user: user, device: device.device,
+            initialCursor: { initialCursor(of: $0, startAt: device.startAt) })
+        {
+            for range in state.readable(user, unread.conversation, after: unread.cursor) {
+                count += (range.through ?? unread.head) - range.after
+            }
+        }
+        return DevicePending(device: device.device, count: count)
+    }
+
+    // MARK: Reads that need rows
+
+    typealias Finish = @Sendable (isolated Partition, ReadResponse) -> Void
+
+    /// Runs a job of storage once the tables are as new as the state, and `body` with what it found.
+    private func fromStore<T: Sendable>(
+        _ job: @escaping @Sendable (any NodeStore) throws(StoreError) -> T,
+        failed: @escaping @Sendable (isolated Partition) -> Void,
+        _ body: @escaping @Sendable (isolated Partition, T) -> Void
+    ) {
+        whenWritten { partition in
+            partition.context.storage.read(job) { [weak partition] (result: Result<T, StoreError>) in
+                partition?.onCore { partition in
+                    switch result {
+                    case .success(let value): body(partition, value)
+                    case .failure(let error):
+                        partition.node.onCore {
+                            $0.storageFailed(error, doing: "reading messages of partition \(partition.id)")
+                        }
+                        failed(partition)
+                    }
+                }
+            }
+        }
+    }
+
+    private func history(
+        _ conversation: ConversationID, _ user: UserID, before: UInt64?, after: UInt64?, skip: UInt32, limit: UInt32,
+        _ finish: @escaping Finish
+    ) {
+        guard state.conversation(conversation) != nil else {
+            finish(self, .rejected(.unknownConversation))
+            return
+        }
+        let ranges = state.readableRanges(user, conversation)
+        guard !ranges.isEmpty else {
+            finish(self, .rejected(.notMember))
+            return
+        }
+        let partition = id
+        let descending = after == nil
+        fromStore({ (store: any NodeStore) throws(StoreError) -> [Message] in
+            // Ranges are few; each is read apart, in the order asked for.
+            var found: [Message] = []
+            var toSkip = Int(skip)
+            for range in descending ? ranges.reversed() : ranges {
+                let low = max(range.after, after ?? 0)
+                let high = min((range.through ?? .max - 1) + 1, before ?? .max)
+                guard high > low + 1, found.count < Int(limit) else { continue }
+                let part = try store.messages(
+                    partition: partition, conversation: conversation, after: low, before: high,
+                    descending: descending, skip: toSkip, limit: Int(limit) - found.count, maxBytes: 4 << 20)
+                if toSkip > 0 && part.isEmpty { toSkip -= min(toSkip, Int(high - low - 1)) } else { toSkip = 0 }
+                found.append(contentsOf: part.map(\.message))
+            }
+            return found
+        }, failed: { finish($0, .rejected(.unavailable)) }) { finish($0, .messages($1)) }
+    }
+
+    /// What a device reads next: readable messages above `after`, and how far nothing readable is left out.
+    func backlog(
+        _ conversation: ConversationID, _ user: UserID, after: UInt64, limit: Int,
+        _ finish: @escaping @Sendable (isolated Partition, [Message], UInt64) -> Void
+    ) {
+        let ranges = state.readable(user, conversation, after: after)
+        let head = state.lastSeq(of: conversation) ?? 0
+        guard !ranges.isEmpty else {
+            finish(self, [], max(head, after))
+            return
+        }
+        let partition = id
+        fromStore({ (store: any NodeStore) throws(StoreError) -> [Message] in
+            var found: [Message] = []
+            for range in ranges where found.count < limit {
+                let part = try store.messages(
+                    partition: partition, conversation: conversation, after: range.after,
+                    before: (range.through ?? head) + 1, descending: false, skip: 0, limit: limit - found.count,
+                    maxBytes: Self.replyBytes)
+                found.append(contentsOf: part.map(\.message))
+                if let last = part.last, last.message.seq < range.through ?? head { break }
+            }
+            return found
+        }, failed: { finish($0, [], after) }) { partition, messages in
+            let whole = messages.last.map { $0.seq >= ranges.last?.through ?? head } ?? false
+            finish(partition, messages, whole ? head : messages.last?.seq ?? after)
+        }
+    }
+
+    private func sync(
+        _ user: UserID, since: Int64, afterIndex: UInt64, conversations: [ConversationID], limit: Int,
+        _ finish: @escaping Finish
+    ) {
+        let wanted = Set(conversations)
+        let applied = state.appliedIndex
+        let partition = id
+        let sources = state.conversations(of: user).map(\.id).filter { wanted.isEmpty || wanted.contains($0) }
+            .map { ($0, state.readable(user, $0, after: 0)) }.filter { !$0.1.isEmpty }
+        guard !sources.isEmpty, limit > 0 else {
+            finish(self, .synced(messages: [], through: limit > 0 ? applied : afterIndex))
+            return
+        }
+        fromStore({ (store: any NodeStore) throws(StoreError) -> [StoredMessage] in
+            var found: [StoredMessage] = []
+            for (conversation, ranges) in sources {
+                let first = try store.lastSeq(partition: partition, conversation: conversation, sentBefore: since)
+                var taken = 0
+                for range in ranges {
+                    var low = max(range.after, first)
+                    let high = (range.through ?? .max - 1) + 1
+                    while taken < limit, high > low + 1 {
+                        let part = try store.messages(
+                            partition: partition, conversation: conversation, after: low, before: high,
+                            descending: false, skip: 0, limit: limit, maxBytes: 4 << 20)
+                        guard let last = part.last else { break }
+                        low = last.message.seq
+                        let fresh = part.filter { $0.index > afterIndex && $0.index <= applied }
+                        taken += fresh.count
+                        found.append(contentsOf: fresh)
+                    }
+                }
+            }
+            return found
+        }, failed: { finish($0, .rejected(.unavailable)) }) { partition, found in
+            let ordered = found.sorted { $0.index < $1.index }
+            let part = ordered.prefix(limit)
+            let through = ordered.count > limit ? part.last?.index ?? afterIndex : applied
+            finish(partition, .synced(messages: part.map(\.message), through: through))
+        }
+    }
+
+    private func locate(_ message: MessageID, _ finish: @escaping Finish) {
+        let partition = id
+        fromStore({ (store: any NodeStore) throws(StoreError) -> (MessageRow, StoredMessage)? in
+            guard let row = try store.messages(withID: message, partition: partition).first else { return nil }
+            let found = try store.messages(
+                partition: partition, conversation: row.conversation, after: row.seq - 1, before: row.seq + 1,
+                descending: false, skip: 0, limit: 1, maxBytes: 4 << 20)
+            return found.first.map { (row, $0) }
+        }, failed: { finish($0, .rejected(.unavailable)) }) { partition, found in
+            guard let (row, stored) = found else {
+                finish(partition, .none)
+                return
+            }
+            finish(
+                partition,
+                .located(
+                    MessageLocation(
+                        conversation: row.conversation, seq: row.seq, sender: row.sender,
+                        originDevice: stored.message.originDevice, sentAt: row.sentAt, index: row.index,
+                        readers: partition.state.readers(of: row.conversation, row.seq),
+                        cursors: partition.state.cursors(of: row.conversation))))
+        }
+    }
+}

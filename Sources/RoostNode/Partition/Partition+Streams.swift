@@ -1,0 +1,173 @@
+import RoostStorage
+import OrderedCollections
+import RoostCluster
+import RoostConsensus
+import RoostModel
+import RoostProtocol
+
+extension Partition {
+    // MARK: Opening
+
+    /// Subscribes the sessions first, then proves leadership, then answers: whatever is committed in between comes by
+    /// the stream.
+    func open(_ request: OpenRequest, from origin: NodeID) {
+        guard isLeader else {
+            let reply = OpenReply(
+                id: request.id, partition: id, slots: request.sessions.map(\.slot),
+                outcome: .notLeader(raft.leader?.node))
+            node.onCore { $0.send(stream: .opened([reply]), to: origin) }
+            return
+        }
+        subscriptions.open(node: origin, sessions: request.sessions, reset: request.reset)
+        ask(.open(request: request.id, sessions: request.sessions, from: origin))
+    }
+
+    func answerOpen(request: UInt64, sessions: [SubscribedSession], from origin: NodeID) {
+        guard isLeader, let stream = subscriptions.streams[origin] else { return }
+        var unread: [UnreadConversation] = []
+        for session in sessions {
+            for found in state.unread(
+                user: session.user, device: session.device,
+                initialCursor: { initialCursor(of: $0, startAt: session.startAt) })
+            {
+                let key = CursorKey(user: session.user, device: session.device, conversation: found.conversation)
+                let cursor = max(found.cursor, cursors[key] ?? 0)
+                guard cursor < found.head else { continue }
+                unread.append(
+                    UnreadConversation(
+                        slot: session.slot, conversation: found.conversation, cursor: cursor, head: found.head))
+            }
+        }
+        let reply = OpenReply(
+            id: request, partition: id, slots: sessions.map(\.slot),
+            outcome: .opened(
+                term: raft.term, position: stream.position, index: state.appliedIndex, unread: unread))
+        node.onCore { $0.send(stream: .opened([reply]), to: origin) }
+    }
+
+    func unsubscribe(_ end: SubscriptionEnd, from origin: NodeID) {
+        subscriptions.close(node: origin, slot: end.slot, session: end.session)
+    }
+
+    /// The node is gone or out of reach: its stream is over.
+    func endStream(to origin: NodeID) { subscriptions.end(node: origin) }
+
+    /// Where a device starts in a conversation it has no cursor in: after the last message sent before `startAt`.
+    func initialCursor(of conversation: ConversationID, startAt: Int64) -> UInt64 {
+        guard startAt > 0 else { return 0 }
+        // A failing read means too much is delivered, never too little.
+        return (try? context.storage.store.lastSeq(partition: id, conversation: conversation, sentBefore: startAt)) ?? 0
+    }
+
+    /// Where a subscriber stands as this leader knows it, acknowledgements not yet committed included.
+    private func cursor(of user: UserID, _ subscriber: SubscriptionTable.Subscriber, in conversation: ConversationID)
+        -> UInt64
+    {
+        let key = CursorKey(user: user, device: subscriber.device, conversation: conversation)
+        let waiting = cursors.isEmpty ? nil : cursors[key]
+        if let committed = state.cursor(user, subscriber.device, conversation) { return max(committed, waiting ?? 0) }
+        if let waiting { return waiting }
+        var first = initialCursor(of: conversation, startAt: subscriber.startAt)
+        if let range = state.readableRanges(user, conversation).first { first = max(first, range.after) }
+        // Turned into a seq once, and committed.
+        if first > 0 { note([CursorAdvance(user: user, device: subscriber.device, conversation: conversation, seq: first)]) }
+        return first
+    }
+
+    // MARK: Delivering
+
+    /// One `deliver` per node, however many messages and devices.
+    func deliver(_ committed: [CommittedMessage]) {
+        guard !subscriptions.isEmpty else { return }
+        var batches: OrderedDictionary<NodeID, [DeliverItem]> = [:]
+        for item in committed {
+            let conversation = item.message.conversation
+            var targets: [(node: NodeID, list: [DeliverTarget])] = []
+            for user in state.members(of: conversation) {
+                for subscriber in subscriptions.subscribers(of: user) {
+                    let target = DeliverTarget(
+                        slot: subscriber.slot, cursor: cursor(of: user, subscriber, in: conversation))
+                    if let place = targets.firstIndex(where: { $0.node == subscriber.node }) {
+                        targets[place].list.append(target)
+                    } else {
+                        targets.append((subscriber.node, [target]))
+                    }
+                }
+            }
+            for (node, list) in targets {
+                batches[node, default: []].append(
+                    DeliverItem(index: item.index, message: item.message, targets: list))
+            }
+        }
+        let term = raft.term
+        for (target, items) in batches {
+            let batch = DeliverBatch(
+                partition: id, term: term, position: subscriptions.advance(node: target), items: items)
+            node.onCore { $0.send(stream: .deliver([batch]), to: target) }
+        }
+    }
+
+    /// What the leader says of each node's stream about once a second.
+    func status(for target: NodeID) -> StreamStatus? {
+        guard isLeader else { return nil }
+        let stream = subscriptions.streams[target]
+        return StreamStatus(
+            partition: id, term: raft.term, position: stream?.position ?? 0, digest: stream?.digest ?? 0)
+    }
+
+    // MARK: Cursors
+
+    /// Acknowledgements from a node. Committed at most once a second, as one entry.
+    func acknowledge(_ advances: [CursorAdvance]) {
+        guard isLeader else {
+            if let leader = raft.leader?.node, leader != context.id {
+                node.onCore { $0.send(acks: AckBatch(partition: self.id, cursors: advances), to: leader) }
+            }
+            return
+        }
+        note(advances)
+    }
+
+    private func note(_ advances: [CursorAdvance]) {
+        for advance in advances {
+            let key = CursorKey(user: advance.user, device: advance.device, conversation: advance.conversation)
+            guard cursors[key] ?? 0 < advance.seq, state.cursor(advance.user, advance.device, advance.conversation) ?? 0 < advance.seq
+            else { continue }
+            // At the bound the newest are not remembered: the device is sent them again, in its next session.
+            guard cursors.count < 100_000 || cursors[key] != nil else { continue }
+            cursors[key] = advance.seq
+        }
+        guard !cursors.isEmpty, !cursorCommitScheduled else { return }
+        cursorCommitScheduled = true
+        _ = context.after(milliseconds: context.configuration.timing.cursorCommitMilliseconds) { [weak self] in
+            self?.onCore { $0.commitCursors() }
+        }
+    }
+
+    private func commitCursors() {
+        cursorCommitScheduled = false
+        guard isLeader, !cursors.isEmpty else { return }
+        // In entries of bounded size; what is proposed stays here until it is applied or superseded.
+        var advances: [CursorAdvance] = []
+        for (key, seq) in cursors {
+            if state.cursor(key.user, key.device, key.conversation) ?? 0 >= seq { continue }
+            advances.append(
+                CursorAdvance(user: key.user, device: key.device, conversation: key.conversation, seq: seq))
+        }
+        cursors.removeAll(keepingCapacity: true)
+        var start = 0
+        while start < advances.count {
+            let end = min(start + 2_000, advances.count)
+            node.onCore { $0.proposeQuietly(.advanceCursors(Array(advances[start..<end])), partition: self.id) }
+            start = end
+        }
+    }
+
+    func forwardCursors(to leader: NodeID) {
+        let advances = cursors.map {
+            CursorAdvance(user: $0.key.user, device: $0.key.device, conversation: $0.key.conversation, seq: $0.value)
+        }
+        cursors.removeAll()
+        node.onCore { $0.send(acks: AckBatch(partition: self.id, cursors: advances), to: leader) }
+    }
+}

@@ -1,0 +1,216 @@
+import Logging
+import OrderedCollections
+import DequeModule
+import NIOCore
+import RoostCluster
+import RoostConsensus
+import RoostModel
+import RoostProtocol
+import RoostStorage
+
+/// One replica here: a Raft group, the state machine above it and, where it leads, the streams to the nodes.
+///
+/// Synchronous around its machines: an event goes in, what they ask for is performed; what takes time (storage) comes
+/// back as an event. What it says to others is gathered by the node and goes out at the end of the turn.
+actor Partition {
+    nonisolated let context: NodeContext
+    nonisolated let id: PartitionID
+    nonisolated let me: RaftPeer
+    nonisolated var unownedExecutor: UnownedSerialExecutor { context.executor.asUnownedSerialExecutor() }
+    /// Its owner; the node ends the cycle when it stops.
+    nonisolated let node: Node
+
+    var raft: RaftGroup
+    var state: PartitionState
+    var hlc: HybridLogicalClock
+    private var actions: [RaftGroup.Action] = []
+    private var timer: (any ScheduledTimer)?
+    private var timerDeadline: UInt64?
+
+    // Proposals.
+    var proposing: [(payload: ByteBuffer, origin: ProposalOrigin)] = []
+    var waiting: Deque<(index: UInt64, term: UInt64, origin: ProposalOrigin)> = []
+    var inFlight: Set<ProposalOrigin> = []
+
+    // Reads that wait for a proof of leadership, then for the state to be as new.
+    var reads: [UInt64: PendingRead] = [:]
+    var nextRead: UInt64 = 1
+    var provenReads: Deque<(index: UInt64, id: UInt64)> = []
+    var generations: UInt64 = 0
+
+    // State rows on their way to the tables.
+    var output = ApplyOutput()
+    var unwritten: [StateChange] = []
+    var writtenIndex: UInt64
+    var submittedIndex: UInt64
+    var writeWaiters: [(index: UInt64, body: @Sendable (isolated Partition) -> Void)] = []
+
+    // Streams; empty unless this leads.
+    var subscriptions = SubscriptionTable()
+    var cursors: OrderedDictionary<CursorKey, UInt64> = [:]
+    var cursorCommitScheduled = false
+
+    struct ProposalOrigin: Hashable, Sendable {
+        var node: NodeID
+        var id: UInt64
+    }
+
+    struct CursorKey: Hashable, Sendable {
+        var user: UserID
+        var device: DeviceID
+        var conversation: ConversationID
+    }
+
+    init(
+        id: PartitionID, me: RaftPeer, founding: RaftConfiguration, restored: RestoredPartition, node: Node,
+        context: NodeContext, seed: UInt64
+    ) {
+        self.id = id
+        self.me = me
+        self.node = node
+        self.context = context
+        let limits = context.configuration.limits
+        state = PartitionState(
+            partition: id,
+            limits: StateLimits(
+                partitions: context.configuration.partitions, members: limits.maxMembers,
+                conversationsPerUser: limits.maxConversationsPerUser, devicesPerUser: limits.maxDevicesPerUser),
+            restoring: restored.state)
+        hlc = HybridLogicalClock(last: restored.state.lastStamp)
+        writtenIndex = restored.state.appliedIndex
+        submittedIndex = restored.state.appliedIndex
+        var configurations = [RaftConfigurationRecord(index: 0, configuration: founding)]
+        for entry in restored.configurations {
+            var payload = entry.payload
+            guard let configuration = RaftConfiguration(decoding: &payload) else { continue }
+            configurations.append(RaftConfigurationRecord(index: entry.index, configuration: configuration))
+        }
+        var options = RaftOptions()
+        let timing = context.configuration.timing
+        options.electionTimeout = UInt64(timing.electionMilliseconds) * 1_000_000
+        options.heartbeatInterval = UInt64(timing.raftHeartbeatMilliseconds) * 1_000_000
+        options.hibernateAfter = UInt64(timing.hibernateMilliseconds) * 1_000_000
+        raft = RaftGroup(
+            id: id, me: me,
+            restored: RaftRestored(
+                hardState: restored.hardState, configurations: configurations, lastIndex: restored.lastIndex,
+                termRuns: restored.termRuns.map { RaftTermRun(firstIndex: $0.firstIndex, term: $0.term) },
+                appliedIndex: restored.state.appliedIndex),
+            options: options, now: context.clock.now(), seed: seed)
+    }
+
+    var isLeader: Bool { raft.role == .leader }
+
+    /// Starts the timers; called once.
+    func start() { reschedule() }
+
+    func stop() {
+        timer?.cancel()
+        timer = nil
+        timerDeadline = nil
+        reads.removeAll()
+        writeWaiters.removeAll()
+    }
+
+    // MARK: Raft's shell
+
+    func receive(_ event: RaftGroup.Event) {
+        raft.receive(event, now: context.clock.now(), into: &actions)
+        perform()
+    }
+
+    /// Performs what the machine asked for, in order (see `RaftGroup`'s obligations).
+    func perform() {
+        while !actions.isEmpty {
+            let batch = actions
+            actions.removeAll(keepingCapacity: true)
+            for action in batch { perform(action) }
+        }
+        reschedule()
+    }
+
+    func withRaft<T: Sendable>(_ body: (inout RaftGroup, UInt64, inout [RaftGroup.Action]) -> T) -> T {
+        let result = body(&raft, context.clock.now(), &actions)
+        perform()
+        return result
+    }
+
+    private func perform(_ action: RaftGroup.Action) {
+        switch action {
+        case .persist(let ticket, let hardState, let truncateFrom, let entries):
+            let write = PartitionWrite(
+                partition: id, hardState: hardState, truncateFrom: truncateFrom, entries: entries)
+            node.onCore {
+                $0.write(write, urgent: true) { [weak self] in self?.onCore { $0.receive(.persisted(ticket: ticket)) } }
+            }
+        case .send(let message, let peer):
+            let envelope = RaftEnvelope(partition: id, toStore: peer.store, message: message)
+            node.onCore { $0.send(raft: envelope, to: peer) }
+        case .committed(let entries):
+            apply(entries)
+        case .load(let request, let from, let through, let maxBytes, _):
+            load(request: request, from: from, through: through, maxBytes: maxBytes)
+        case .readReady(let read, let index):
+            provenReads.append((index, read))
+            serveReads()
+        case .readFailed(let read):
+            failRead(read)
+        case .roleChanged(let role, let term, let leader):
+            roleChanged(role, term: term, leader: leader)
+        case .membershipChanged:
+            node.onCore { $0.markPartition(self) }
+        case .peerRegressed(let peer, let confirmed, let has):
+            context.logger.error(
+                "partition \(id): \(peer.node) has only \(has) of \(confirmed) entries it had confirmed; it is left out")
+        }
+    }
+
+    private func load(request: UInt64, from: UInt64, through: UInt64, maxBytes: Int) {
+        let partition = id
+        context.storage.read({ (store: any NodeStore) throws(StoreError) -> [RaftEntry] in
+            try store.entries(partition: partition, from: from, through: through, maxBytes: maxBytes)
+        }) { [weak self] (result: Result<[RaftEntry], StoreError>) in
+            self?.onCore { partition in
+                switch result {
+                case .success(let entries): partition.receive(.entriesLoaded(id: request, entries: entries))
+                case .failure(let error):
+                    partition.node.onCore { $0.storageFailed(error, doing: "reading the log of partition \(partition.id)") }
+                    partition.receive(.entriesLoaded(id: request, entries: []))
+                }
+            }
+        }
+    }
+
+    private func reschedule() {
+        guard let deadline = raft.nextDeadline else {
+            timer?.cancel()
+            timer = nil
+            timerDeadline = nil
+            return
+        }
+        if let set = timerDeadline, set <= deadline { return }
+        timer?.cancel()
+        timerDeadline = deadline
+        let now = context.clock.now()
+        timer = context.clock.schedule(after: deadline > now ? deadline - now : 0) { [weak self] in
+            self?.onCore {
+                $0.timerDeadline = nil
+                $0.receive(.tick)
+            }
+        }
+    }
+
+    private func roleChanged(_ role: RaftGroup.Role, term: UInt64, leader: RaftPeer?) {
+        if role == .candidate { context.counters.elections.increment() }
+        if role != .leader {
+            subscriptions = SubscriptionTable()
+            failWaiting(hint: leader?.node)
+        } else {
+            generations = 0
+            subscriptions = SubscriptionTable()
+        }
+        let partition = id
+        node.onCore { $0.leaderChanged(partition, term: term, leader: leader?.node) }
+        if let leader, leader.node != context.id, !cursors.isEmpty { forwardCursors(to: leader.node) }
+    }
+}

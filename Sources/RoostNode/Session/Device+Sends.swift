@@ -1,0 +1,170 @@
+import RoostCluster
+import NIOCore
+import RoostModel
+import RoostProtocol
+
+extension Device {
+    func handle(_ frame: ByteBuffer) {
+        context.counters.framesReceived.increment()
+        do throws(ClientFrameError) {
+            switch try ClientFrame(parsing: frame, contentLimit: context.configuration.limits.maxFrame) {
+            case .ack(let n):
+                if !acknowledge(n) {
+                    refuse(.invalidField, "n: \(n) is above the last delivery sent, \(window.lastNumber)", id: nil)
+                }
+            case .send(let send):
+                handle(send)
+            }
+        } catch {
+            context.counters.framesRejected.increment()
+            refuse(error.code, error.detail, id: error.id)
+        }
+    }
+
+    private func handle(_ send: ClientSend) {
+        if let conversation = send.conversation {
+            start(send, to: conversation, peer: nil)
+            return
+        }
+        guard let name = send.toUser else { return }
+        guard let peer = UserID(name) ?? context.userID(name) else {
+            refuse(.unknownUser, "to_user: there can be no user of this name", id: send.id)
+            return
+        }
+        start(send, to: ConversationID(direct: request.user, peer), peer: peer)
+    }
+
+    private func start(_ send: ClientSend, to conversation: ConversationID, peer: UserID?) {
+        // Twice the mark at which the socket is no longer read: only what one read brought can get that far.
+        guard pendingSends < context.configuration.limits.maxPendingSends * 2 else {
+            refuse(.rateLimited, "too many sends not yet answered", id: send.id, retryAfter: 100)
+            return
+        }
+        if held[conversation] != nil {
+            pendingSends += 1
+            held[conversation]?.append(HeldSend(frame: send, peer: peer))
+            return
+        }
+        if let peer, peer != request.user, pipelines[conversation] == nil,
+            !node.onCore({ $0.knowsConversation(conversation) })
+        {
+            // The user's leader is asked once; what follows to the same conversation waits behind it.
+            pendingSends += 1
+            held[conversation] = [HeldSend(frame: send, peer: peer)]
+            _ = node.onCore {
+                $0.call(.read(.account(peer))) { [weak self] outcome in
+                    self?.onCore { $0.checked(conversation, outcome) }
+                }
+            }
+            return
+        }
+        propose(send, to: conversation, peer: peer)
+    }
+
+    private func checked(_ conversation: ConversationID, _ outcome: CallOutcome) {
+        guard socket != nil, let waiting = held.removeValue(forKey: conversation) else { return }
+        pendingSends -= waiting.count
+        for item in waiting {
+            switch outcome {
+            case .read(.account): propose(item.frame, to: conversation, peer: item.peer)
+            case .read(.none): refuse(.unknownUser, "to_user: there is no such user", id: item.frame.id)
+            default: refuse(.unavailable, Self.unavailableDetail, id: item.frame.id, retryAfter: 500)
+            }
+        }
+        resumeReading()
+    }
+
+    static let unavailableDetail = "the outcome is unknown; sending again with the same id is safe"
+
+    private func propose(_ send: ClientSend, to conversation: ConversationID, peer: UserID?) {
+        var pipeline = pipelines[conversation] ?? SendPipeline()
+        let id = send.id ?? MessageID(UUID128.version7(
+            milliseconds: UInt64(max(0, context.clock.wall() / 1_000)), using: &messageIDs))
+        let order = pipeline.take(session: session)
+        let command = Command.send(
+            SendCommand(
+                conversation: conversation, peer: peer, sender: request.user, device: request.device, id: id,
+                type: send.type, content: send.content, order: order))
+        let answerWanted = send.id != nil || request.modern
+        let given = send.id
+        let call = node.onCore {
+            $0.call(.propose(command)) { [weak self] outcome in
+                self?.onCore {
+                    $0.answered(
+                        outcome, id: id, given: given, conversation: conversation, counter: order.counter,
+                        run: order.run, answerWanted: answerWanted)
+                }
+            }
+        }
+        pipeline.began(counter: order.counter, call: call)
+        pipelines[conversation] = pipeline
+        pendingSends += 1
+        if pendingSends >= context.configuration.limits.maxPendingSends && !readingPaused {
+            readingPaused = true
+            socket?.setReading(false)
+        }
+    }
+
+    private func answered(
+        _ outcome: CallOutcome, id: MessageID, given: MessageID?, conversation: ConversationID, counter: UInt64,
+        run: UInt32, answerWanted: Bool
+    ) {
+        pendingSends -= 1
+        defer { resumeReading() }
+        guard socket != nil else { return }
+        let result: CommandResult
+        if case .applied(let applied) = outcome { result = applied } else { result = .rejected(.unavailable) }
+        if case .rejected(.unavailable) = result {
+            if pipelines[conversation]?.run == run {
+                let calls = pipelines[conversation]?.giveUp() ?? []
+                // Their answers come through here as well, each as unavailable, in order.
+                node.onCore { $0.giveUp(calls) }
+            }
+        } else {
+            pipelines[conversation]?.answered(counter: counter)
+        }
+        switch result {
+        case .sent(let conversation, let seq, let sentAt):
+            context.counters.accepted.increment()
+            if answerWanted {
+                var frame = ByteBuffer()
+                AcceptedFrame(id: id, conversation: conversation, seq: seq, sentAt: sentAt).write(into: &frame)
+                write(frame)
+            }
+            noteSent(conversation, seq: seq)
+        case .rejected(let rejection):
+            let (code, detail) = Self.describe(rejection)
+            if code == .unavailable { context.counters.unavailable.increment() }
+            refuse(code, detail, id: given, retryAfter: code == .unavailable ? 500 : nil)
+        case .created, .conversation, .done:
+            refuse(.unavailable, Self.unavailableDetail, id: given, retryAfter: 500)
+        }
+    }
+
+    private func resumeReading() {
+        guard readingPaused, pendingSends <= context.configuration.limits.maxPendingSends / 2 else { return }
+        readingPaused = false
+        socket?.setReading(true)
+    }
+
+    private static func describe(_ rejection: Rejection) -> (ErrorCode, String) {
+        switch rejection {
+        case .unknownConversation: (.unknownConversation, "conversation_id: there is no such conversation")
+        case .unknownUser: (.unknownUser, "to_user: there is no such user")
+        case .notMember: (.notMember, "you are not a member of this conversation")
+        case .notAllowed: (.notMember, "only owner and admin may post in a channel")
+        case .idReused: (.idReused, "id: this id stands for another message")
+        case .conflict, .invalid: (.invalidField, "the frame contradicts itself")
+        case .limitExceeded: (.invalidField, "a limit is reached: too many conversations or members")
+        case .accountDisabled: (.notMember, "the account is disabled")
+        case .unknownMessage: (.invalidField, "there is no such message")
+        case .unavailable, .outOfOrder: (.unavailable, unavailableDetail)
+        }
+    }
+
+    func refuse(_ code: ErrorCode, _ detail: String, id: MessageID?, retryAfter: UInt32? = nil) {
+        var frame = ByteBuffer()
+        ErrorFrame(code: code, detail: detail, retryAfterMilliseconds: retryAfter, id: id).write(into: &frame)
+        write(frame)
+    }
+}

@@ -1,0 +1,295 @@
+import NIOCore
+import RoostCluster
+import RoostModel
+import RoostProtocol
+
+/// One session: a device's connection to this node. Checks what the client sends, proposes it in order, and writes what
+/// the delivery window lets through.
+actor Device {
+    nonisolated let context: NodeContext
+    nonisolated let node: Node
+    nonisolated let slot: UInt32
+    nonisolated let session: SessionID
+    nonisolated let generation: Generation
+    nonisolated let request: SessionRequest
+    nonisolated let startAt: Int64
+    nonisolated var unownedExecutor: UnownedSerialExecutor { context.executor.asUnownedSerialExecutor() }
+
+    var socket: (any SessionSocket)?
+    private var outbound: [ByteBuffer] = []
+    private var marked = false
+    var window: DeliveryWindow
+    private var windowActions: [DeliveryWindow.Action] = []
+
+    // Sends.
+    var pipelines: [ConversationID: SendPipeline] = [:]
+    /// Sends that wait until it is known that the other user exists.
+    var held: [ConversationID: [HeldSend]] = [:]
+    var pendingSends = 0
+    var readingPaused = false
+    var messageIDs: SeededGenerator
+
+    // Liveness.
+    private var timer: (any ScheduledTimer)?
+    private var writeTimer: (any ScheduledTimer)?
+    private var heardSinceHeartbeat = true
+    private var acknowledgingPing: UInt64?
+    private var saidIncomplete = false
+
+    init(
+        slot: UInt32, session: SessionID, generation: Generation, startAt: Int64, request: SessionRequest,
+        socket: any SessionSocket, node: Node, context: NodeContext
+    ) {
+        self.slot = slot
+        self.session = session
+        self.generation = generation
+        self.startAt = startAt
+        self.request = request
+        self.socket = socket
+        self.node = node
+        self.context = context
+        window = DeliveryWindow(size: context.configuration.limits.window)
+        messageIDs = SeededGenerator(seed: session.value)
+    }
+
+    nonisolated var subscription: SubscribedSession {
+        SubscribedSession(
+            slot: slot, session: session, generation: generation, user: request.user, device: request.device,
+            startAt: startAt)
+    }
+
+    func start() {
+        if request.modern {
+            var frame = ByteBuffer()
+            WelcomeFrame(
+                session: session, node: context.id, user: request.user, device: request.device,
+                heartbeat: context.configuration.timing.heartbeatSeconds,
+                maxFrame: context.configuration.limits.maxFrame, window: context.configuration.limits.window
+            ).write(into: &frame)
+            write(frame)
+        }
+        scheduleHeartbeat()
+    }
+
+    // MARK: Writing
+
+    func write(_ frame: ByteBuffer) {
+        guard socket != nil else { return }
+        outbound.append(frame)
+        mark()
+    }
+
+    private func mark() {
+        guard !marked else { return }
+        marked = true
+        node.onCore { $0.markDevice(self) }
+    }
+
+    /// End of the turn: everything gathered goes out with one flush.
+    func flush() {
+        marked = false
+        guard let socket, !outbound.isEmpty else { return }
+        let frames = outbound
+        outbound.removeAll(keepingCapacity: true)
+        socket.write(frames)
+        acknowledgeByPong()
+    }
+
+    /// Closes the socket from this side; `ended` follows when it is gone.
+    func close(code: UInt16, reason: String) {
+        guard let socket else { return }
+        flush()
+        end()
+        socket.close(code: code, reason: reason)
+    }
+
+    private func end() {
+        guard socket != nil else { return }
+        socket = nil
+        timer?.cancel()
+        timer = nil
+        writeTimer?.cancel()
+        writeTimer = nil
+        outbound.removeAll()
+        held.removeAll()
+        node.onCore { $0.sessionEnded(self) }
+    }
+
+    // MARK: Delivery
+
+    /// A message from a stream. `tail` is the frame after its delivery number, encoded once for all receivers.
+    func deliver(_ message: Message, cursor: UInt64, tail: ByteBuffer) {
+        guard socket != nil else { return }
+        let own = isOwn(message)
+        let decision = window.offer(
+            conversation: message.conversation, seq: message.seq, cursor: cursor, own: own, into: &windowActions)
+        if case .write(let n) = decision { writeMessage(n, tail) }
+        performWindowActions()
+    }
+
+    private func isOwn(_ message: Message) -> Bool {
+        message.originDevice == request.device && message.sender == request.user
+    }
+
+    private func writeMessage(_ n: UInt64, _ tail: ByteBuffer) {
+        var frame = ByteBuffer()
+        MessageFrame.write(n: n, tail: tail, into: &frame)
+        context.counters.delivered.increment()
+        write(frame)
+    }
+
+    func unread(_ conversation: ConversationID, cursor: UInt64, head: UInt64) {
+        window.unread(conversation: conversation, cursor: cursor, head: head, into: &windowActions)
+        performWindowActions()
+    }
+
+    /// Every partition has answered.
+    func opened() {
+        window.opened(into: &windowActions)
+        performWindowActions()
+    }
+
+    /// Some partition has had no leader for too long: the client may go on with what it has.
+    func openIncomplete() {
+        guard request.modern, !window.isCaughtUp, !saidIncomplete else { return }
+        saidIncomplete = true
+        var frame = ByteBuffer()
+        CaughtUpFrame(incomplete: true).write(into: &frame)
+        write(frame)
+    }
+
+    func noteSent(_ conversation: ConversationID, seq: UInt64) {
+        window.sent(conversation: conversation, seq: seq, into: &windowActions)
+        performWindowActions()
+    }
+
+    private func performWindowActions() {
+        while !windowActions.isEmpty {
+            let batch = windowActions
+            windowActions.removeAll(keepingCapacity: true)
+            for action in batch {
+                switch action {
+                case .advance(let conversation, let seq):
+                    let advance = CursorAdvance(
+                        user: request.user, device: request.device, conversation: conversation, seq: seq)
+                    node.onCore { $0.acknowledged(advance) }
+                case .caughtUp:
+                    guard request.modern else { continue }
+                    var frame = ByteBuffer()
+                    CaughtUpFrame().write(into: &frame)
+                    write(frame)
+                case .read(let conversation, let after, let limit):
+                    node.onCore {
+                        $0.backlog(conversation, user: self.request.user, after: after, limit: limit) {
+                            [weak self] messages, through in
+                            self?.onCore { $0.backlogRead(conversation, after: after, messages, through: through) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    private func backlogRead(_ conversation: ConversationID, after: UInt64, _ messages: [Message], through: UInt64?) {
+        guard socket != nil else { return }
+        for message in messages {
+            let decision = window.readMessage(
+                conversation: conversation, seq: message.seq, own: isOwn(message), into: &windowActions)
+            if case .write(let n) = decision {
+                context.counters.redelivered.increment()
+                writeMessage(n, MessageFrame.encodeTail(message))
+            }
+        }
+        if through == nil && messages.isEmpty {
+            // It could not be read just now (no leader, storage busy): try again, later.
+            _ = context.after(milliseconds: 200) { [weak self] in
+                self?.onCore { $0.endRead(conversation, through: nil, last: after) }
+            }
+            return
+        }
+        endRead(conversation, through: through, last: messages.last?.seq ?? after)
+    }
+
+    private func endRead(_ conversation: ConversationID, through: UInt64?, last: UInt64) {
+        guard socket != nil else { return }
+        window.readEnded(conversation: conversation, through: through, last: last, into: &windowActions)
+        performWindowActions()
+    }
+
+    // MARK: Acknowledgements
+
+    /// False where `n` was never sent.
+    func acknowledge(_ n: UInt64) -> Bool {
+        let before = window.unacknowledged
+        guard window.acknowledge(n, into: &windowActions) else { return false }
+        context.counters.acknowledged.increment(by: UInt64(before - window.unacknowledged))
+        performWindowActions()
+        return true
+    }
+
+    /// `ack=auto`: a pong proves that everything written before its ping has arrived.
+    private func acknowledgeByPong() {
+        guard !request.clientAcks, acknowledgingPing == nil, window.unacknowledged > 0, let socket else { return }
+        acknowledgingPing = window.lastNumber
+        socket.ping(ByteBuffer(integer: window.lastNumber))
+    }
+
+    // MARK: Liveness
+
+    private func scheduleHeartbeat() {
+        let heartbeat = Double(context.configuration.timing.heartbeatSeconds)
+        let left = request.tokenExpires - Double(context.clock.wall()) / 1e6
+        timer = context.after(milliseconds: Int(max(0.001, min(heartbeat, left)) * 1_000) + 1) { [weak self] in
+            self?.onCore { $0.heartbeat() }
+        }
+    }
+
+    private func heartbeat() {
+        guard let socket else { return }
+        if Double(context.clock.wall()) / 1e6 >= request.tokenExpires {
+            close(code: 4401, reason: "the token has expired")
+            return
+        }
+        guard heardSinceHeartbeat else {
+            close(code: 4408, reason: "no answer to a ping")
+            return
+        }
+        heardSinceHeartbeat = false
+        socket.ping(ByteBuffer(integer: UInt64(0)))
+        scheduleHeartbeat()
+    }
+
+    private func writability() {
+        guard let socket else { return }
+        writeTimer?.cancel()
+        writeTimer = nil
+        guard !socket.isWritable else { return }
+        writeTimer = context.after(milliseconds: context.configuration.timing.writeTimeoutMilliseconds) { [weak self] in
+            self?.onCore { device in
+                guard let socket = device.socket, !socket.isWritable else { return }
+                device.close(code: 4408, reason: "the socket took nothing for too long")
+            }
+        }
+    }
+
+    private func socketPong(_ payload: ByteBuffer) {
+        heardSinceHeartbeat = true
+        guard let n = payload.getInteger(at: payload.readerIndex, as: UInt64.self), n == acknowledgingPing else { return }
+        acknowledgingPing = nil
+        _ = acknowledge(n)
+        acknowledgeByPong()
+    }
+
+    private func socketReceived(_ frames: [ByteBuffer]) {
+        heardSinceHeartbeat = true
+        for frame in frames where socket != nil { handle(frame) }
+    }
+}
+
+/// The socket's side: called on the core executor.
+extension Device: SessionEvents {
+    package nonisolated func received(_ frames: [ByteBuffer]) { onCore { $0.socketReceived(frames) } }
+    package nonisolated func pong(_ payload: ByteBuffer) { onCore { $0.socketPong(payload) } }
+    package nonisolated func writabilityChanged() { onCore { $0.writability() } }
+    package nonisolated func closed() { onCore { $0.end() } }
+}

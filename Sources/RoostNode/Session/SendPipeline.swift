@@ -1,0 +1,38 @@
+import RoostModel
+import RoostProtocol
+
+/// A session's sends to one conversation, in order: the numbers that let a leader append them in that order only.
+struct SendPipeline: Sendable {
+    private(set) var run: UInt32 = 1
+    private var next: UInt64 = 1
+    /// Counters not yet answered, ascending, with the call that carries each.
+    private(set) var unanswered: [(counter: UInt64, call: UInt64)] = []
+
+    var isIdle: Bool { unanswered.isEmpty }
+
+    /// The order of the next send.
+    mutating func take(session: SessionID) -> SendOrder {
+        defer { next += 1 }
+        return SendOrder(session: session, run: run, counter: next, base: unanswered.first?.counter ?? next)
+    }
+
+    mutating func began(counter: UInt64, call: UInt64) { unanswered.append((counter, call)) }
+
+    mutating func answered(counter: UInt64) { unanswered.removeAll { $0.counter == counter } }
+
+    /// One send's outcome is unknown: all later ones are given up with it, and a new run shuts out their stragglers.
+    /// Returns their calls.
+    mutating func giveUp() -> [UInt64] {
+        defer {
+            unanswered.removeAll()
+            run += 1
+        }
+        return unanswered.map(\.call)
+    }
+}
+
+/// A send that waits for the answer whether the other user exists.
+struct HeldSend: Sendable {
+    var frame: ClientSend
+    var peer: UserID?
+}

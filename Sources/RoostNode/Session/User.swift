@@ -1,0 +1,47 @@
+import RoostModel
+
+/// One user with sessions here: which of his devices are connected. A device has at most one live session.
+actor User {
+    nonisolated let context: NodeContext
+    nonisolated let id: UserID
+    nonisolated var unownedExecutor: UnownedSerialExecutor { context.executor.asUnownedSerialExecutor() }
+
+    /// In the order they came.
+    private(set) var devices: [Device] = []
+
+    init(id: UserID, context: NodeContext) {
+        self.id = id
+        self.context = context
+    }
+
+    /// Takes a session in. An older one of the same device ends with 4409; false where the one that came is the older.
+    func admit(_ device: Device) -> Bool {
+        if let other = devices.first(where: { $0.request.device == device.request.device }) {
+            guard other.generation < device.generation else { return false }
+            replaced(other)
+        }
+        devices.append(device)
+        return true
+    }
+
+    /// Removes a session; true where it was the last.
+    func remove(_ device: Device) -> Bool {
+        devices.removeAll { $0 === device }
+        return devices.isEmpty
+    }
+
+    /// A newer session of the device is known, here or elsewhere.
+    func replace(_ device: DeviceID, newer generation: Generation) {
+        guard let old = devices.first(where: { $0.request.device == device }), old.generation < generation else { return }
+        replaced(old)
+    }
+
+    private func replaced(_ old: Device) {
+        context.counters.sessionsReplaced.increment()
+        old.onCore { $0.close(code: 4409, reason: "replaced by a newer session of this device") }
+    }
+
+    func close(code: UInt16, reason: String) {
+        for device in devices { device.onCore { $0.close(code: code, reason: reason) } }
+    }
+}

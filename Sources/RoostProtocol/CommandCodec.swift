@@ -1,0 +1,168 @@
+public import NIOCore
+internal import RoostModel
+
+/// First byte of an encoded command. Stands in logs on disk: a number is never given twice, and a command that gets
+/// another field gets another number.
+private enum CommandTag: UInt8 {
+    case send = 1
+    case createAccount = 2
+    case setAccountDisabled = 3
+    case registerDevice = 4
+    case createConversation = 5
+    case changeMembers = 6
+    case advanceCursors = 7
+    case addSigningKey = 8
+}
+
+extension Command: WireValue {
+    static var minimumSize: Int { 2 }
+
+    public func encode(into buffer: inout ByteBuffer) {
+        switch self {
+        case .send(let send):
+            buffer.writeByte(CommandTag.send.rawValue)
+            send.encode(into: &buffer)
+        case .createAccount(let account):
+            buffer.writeByte(CommandTag.createAccount.rawValue)
+            account.encode(into: &buffer)
+        case .setAccountDisabled(let user, let disabled):
+            buffer.writeByte(CommandTag.setAccountDisabled.rawValue)
+            buffer.writeID(user)
+            buffer.writeFlag(disabled)
+        case .registerDevice(let user, let device, let startAt):
+            buffer.writeByte(CommandTag.registerDevice.rawValue)
+            buffer.writeID(user)
+            buffer.writeDevice(device)
+            buffer.writeInteger(startAt)
+        case .createConversation(let create):
+            buffer.writeByte(CommandTag.createConversation.rawValue)
+            create.encode(into: &buffer)
+        case .changeMembers(let change):
+            buffer.writeByte(CommandTag.changeMembers.rawValue)
+            change.encode(into: &buffer)
+        case .advanceCursors(let cursors):
+            buffer.writeByte(CommandTag.advanceCursors.rawValue)
+            buffer.writeArray(cursors)
+        case .addSigningKey(let key):
+            buffer.writeByte(CommandTag.addSigningKey.rawValue)
+            key.encode(into: &buffer)
+        }
+    }
+
+    /// Decodes a command that takes up the whole buffer. A send's content is a slice of the buffer's storage.
+    public init(decoding buffer: inout ByteBuffer) throws(PeerCodecError) {
+        self = try buffer.readWhole()
+    }
+
+    init(reading buffer: inout ByteBuffer) throws(PeerCodecError) {
+        switch try buffer.readTag("command", as: CommandTag.self) {
+        case .send: self = .send(try SendCommand(reading: &buffer))
+        case .createAccount: self = .createAccount(try AccountRecord(reading: &buffer))
+        case .setAccountDisabled:
+            self = .setAccountDisabled(user: try buffer.readID(), disabled: try buffer.readFlag("disabled"))
+        case .registerDevice:
+            self = .registerDevice(
+                user: try buffer.readID(), device: try buffer.readDevice(), startAt: try buffer.readFixed())
+        case .createConversation: self = .createConversation(try CreateConversationCommand(reading: &buffer))
+        case .changeMembers: self = .changeMembers(try ChangeMembersCommand(reading: &buffer))
+        case .advanceCursors: self = .advanceCursors(try buffer.readArray())
+        case .addSigningKey: self = .addSigningKey(try SigningKey(reading: &buffer))
+        }
+    }
+}
+
+extension StampedCommand: WireValue {
+    static var minimumSize: Int { 10 }
+
+    /// The stamp (8 bytes, big endian), then the command.
+    public func encode(into buffer: inout ByteBuffer) {
+        buffer.writeInteger(stamp)
+        command.encode(into: &buffer)
+    }
+
+    /// Decodes a stamped command that takes up the whole buffer, such as an entry's payload.
+    public init(decoding buffer: inout ByteBuffer) throws(PeerCodecError) {
+        self = try buffer.readWhole()
+    }
+
+    init(reading buffer: inout ByteBuffer) throws(PeerCodecError) {
+        self.init(stamp: try buffer.readFixed(), command: try Command(reading: &buffer))
+    }
+
+    /// An entry's payload from a proposal's bytes, which stay as they are.
+    public static func payload(stamp: Int64, encodedCommand: ByteBuffer) -> ByteBuffer {
+        var payload = ByteBufferAllocator().buffer(capacity: 8 + encodedCommand.readableBytes)
+        payload.writeInteger(stamp)
+        payload.writeImmutableBuffer(encodedCommand)
+        return payload
+    }
+}
+
+extension SendCommand: WireValue {
+    static var minimumSize: Int { 65 }
+
+    func encode(into buffer: inout ByteBuffer) {
+        buffer.writeID(conversation)
+        buffer.writeOptional(peer)
+        buffer.writeID(sender)
+        buffer.writeDevice(device)
+        buffer.writeID(id)
+        buffer.writeText(type)
+        buffer.writeInteger(order.session.value)
+        buffer.writeVarint(order.run)
+        buffer.writeVarint(order.counter)
+        buffer.writeVarint(order.base)
+        buffer.writeBlob(content)
+    }
+
+    init(reading buffer: inout ByteBuffer) throws(PeerCodecError) {
+        let conversation: ConversationID = try buffer.readID()
+        let peer = try buffer.readOptional("peer", of: UserID.self)
+        let sender: UserID = try buffer.readID()
+        let device = try buffer.readDevice()
+        let id: MessageID = try buffer.readID()
+        let type = try buffer.readText("type", max: WireBounds.messageType)
+        let order = SendOrder(
+            session: SessionID(try buffer.readFixed()), run: try buffer.readVarint(as: UInt32.self, "run"),
+            counter: try buffer.readVarint(), base: try buffer.readVarint())
+        self.init(
+            conversation: conversation, peer: peer, sender: sender, device: device, id: id, type: type,
+            content: try buffer.readBlob(), order: order)
+    }
+}
+
+extension CreateConversationCommand: WireValue {
+    static var minimumSize: Int { 35 }
+
+    func encode(into buffer: inout ByteBuffer) {
+        buffer.writeID(id)
+        buffer.writeByte(type.rawValue)
+        buffer.writeOptional(name.map(WireText.init))
+        buffer.writeID(creator)
+        buffer.writeArray(members)
+    }
+
+    init(reading buffer: inout ByteBuffer) throws(PeerCodecError) {
+        self.init(
+            id: try buffer.readID(), type: try buffer.readTag("conversation type"),
+            name: try buffer.readOptional("name", of: WireText.self)?.text, creator: try buffer.readID(),
+            members: try buffer.readArray())
+    }
+}
+
+extension ChangeMembersCommand: WireValue {
+    static var minimumSize: Int { 34 }
+
+    func encode(into buffer: inout ByteBuffer) {
+        buffer.writeID(conversation)
+        buffer.writeID(actor)
+        buffer.writeArray(users)
+        buffer.writeByte(action.rawValue)
+    }
+
+    init(reading buffer: inout ByteBuffer) throws(PeerCodecError) {
+        self.init(
+            conversation: try buffer.readID(), actor: try buffer.readID(), users: try buffer.readArray(),
+            action: try buffer.readTag("membership action"))
+    }
+}

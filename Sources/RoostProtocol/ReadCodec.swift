@@ -1,0 +1,226 @@
+internal import NIOCore
+internal import RoostModel
+
+private enum ReadTag: UInt8 {
+    case account = 1
+    case accounts = 2
+    case devices = 3
+    case openSession = 4
+    case conversation = 5
+    case conversations = 6
+    case history = 7
+    case sync = 8
+    case signingKeys = 9
+    case cursors = 10
+    case message = 11
+    case pending = 12
+    case backlog = 13
+}
+
+extension ReadRequest: WireValue {
+    static var minimumSize: Int { 1 }
+
+    func encode(into buffer: inout ByteBuffer) {
+        switch self {
+        case .account(let user):
+            buffer.writeByte(ReadTag.account.rawValue)
+            buffer.writeID(user)
+        case .accounts:
+            buffer.writeByte(ReadTag.accounts.rawValue)
+        case .devices(let user):
+            buffer.writeByte(ReadTag.devices.rawValue)
+            buffer.writeID(user)
+        case .openSession(let user, let device):
+            buffer.writeByte(ReadTag.openSession.rawValue)
+            buffer.writeID(user)
+            buffer.writeDevice(device)
+        case .conversation(let conversation):
+            buffer.writeByte(ReadTag.conversation.rawValue)
+            buffer.writeID(conversation)
+        case .conversations(let user):
+            buffer.writeByte(ReadTag.conversations.rawValue)
+            buffer.writeID(user)
+        case .history(let conversation, let user, let before, let after, let skip, let limit):
+            buffer.writeByte(ReadTag.history.rawValue)
+            buffer.writeID(conversation)
+            buffer.writeID(user)
+            buffer.writeOptional(before.map(WireNumber.init))
+            buffer.writeOptional(after.map(WireNumber.init))
+            buffer.writeVarint(skip)
+            buffer.writeVarint(limit)
+        case .backlog(let conversation, let user, let after, let limit):
+            buffer.writeByte(ReadTag.backlog.rawValue)
+            buffer.writeID(conversation)
+            buffer.writeID(user)
+            buffer.writeVarint(after)
+            buffer.writeVarint(limit)
+        case .sync(let user, let since, let afterIndex, let conversations, let limit):
+            buffer.writeByte(ReadTag.sync.rawValue)
+            buffer.writeID(user)
+            buffer.writeInteger(since)
+            buffer.writeVarint(afterIndex)
+            buffer.writeArray(conversations)
+            buffer.writeVarint(limit)
+        case .signingKeys:
+            buffer.writeByte(ReadTag.signingKeys.rawValue)
+        case .cursors(let conversation):
+            buffer.writeByte(ReadTag.cursors.rawValue)
+            buffer.writeID(conversation)
+        case .message(let id):
+            buffer.writeByte(ReadTag.message.rawValue)
+            buffer.writeID(id)
+        case .pending(let user, let devices):
+            buffer.writeByte(ReadTag.pending.rawValue)
+            buffer.writeID(user)
+            buffer.writeArray(devices)
+        }
+    }
+
+    init(reading buffer: inout ByteBuffer) throws(PeerCodecError) {
+        switch try buffer.readTag("read", as: ReadTag.self) {
+        case .account: self = .account(try buffer.readID())
+        case .accounts: self = .accounts
+        case .devices: self = .devices(try buffer.readID())
+        case .openSession: self = .openSession(user: try buffer.readID(), device: try buffer.readDevice())
+        case .conversation: self = .conversation(try buffer.readID())
+        case .conversations: self = .conversations(try buffer.readID())
+        case .history:
+            self = .history(
+                conversation: try buffer.readID(), user: try buffer.readID(),
+                before: try buffer.readOptional("before", of: WireNumber.self)?.value,
+                after: try buffer.readOptional("after", of: WireNumber.self)?.value,
+                skip: try buffer.readVarint(as: UInt32.self, "skip"),
+                limit: try buffer.readVarint(as: UInt32.self, "limit"))
+        case .backlog:
+            self = .backlog(
+                conversation: try buffer.readID(), user: try buffer.readID(), after: try buffer.readVarint(),
+                limit: try buffer.readVarint(as: UInt32.self, "limit"))
+        case .sync:
+            self = .sync(
+                user: try buffer.readID(), since: try buffer.readFixed(), afterIndex: try buffer.readVarint(),
+                conversations: try buffer.readArray(), limit: try buffer.readVarint(as: UInt32.self, "limit"))
+        case .signingKeys: self = .signingKeys
+        case .cursors: self = .cursors(try buffer.readID())
+        case .message: self = .message(try buffer.readID())
+        case .pending: self = .pending(try buffer.readID(), devices: try buffer.readArray())
+        }
+    }
+}
+
+private enum ResponseTag: UInt8 {
+    case account = 1
+    case accounts = 2
+    case devices = 3
+    case session = 4
+    case conversation = 5
+    case conversations = 6
+    case messages = 7
+    case synced = 8
+    case signingKeys = 9
+    case cursors = 10
+    case located = 11
+    case pending = 12
+    case none = 13
+    case rejected = 14
+    case backlog = 15
+}
+
+extension ReadResponse: WireValue {
+    static var minimumSize: Int { 1 }
+
+    func encode(into buffer: inout ByteBuffer) {
+        func put(_ tag: ResponseTag, _ values: some WireValue) {
+            buffer.writeByte(tag.rawValue)
+            values.encode(into: &buffer)
+        }
+        func put<Value: WireValue>(_ tag: ResponseTag, _ values: [Value]) {
+            buffer.writeByte(tag.rawValue)
+            buffer.writeArray(values)
+        }
+        switch self {
+        case .account(let account): put(.account, account)
+        case .accounts(let accounts): put(.accounts, accounts)
+        case .devices(let devices): put(.devices, devices)
+        case .session(let grant): put(.session, grant)
+        case .conversation(let snapshot): put(.conversation, snapshot)
+        case .conversations(let snapshots): put(.conversations, snapshots)
+        case .messages(let messages): put(.messages, messages)
+        case .backlog(let messages, let through):
+            put(.backlog, messages)
+            buffer.writeVarint(through)
+        case .synced(let messages, let through):
+            put(.synced, messages)
+            buffer.writeVarint(through)
+        case .signingKeys(let keys): put(.signingKeys, keys)
+        case .cursors(let snapshot, let cursors):
+            put(.cursors, snapshot)
+            buffer.writeArray(cursors)
+        case .located(let location): put(.located, location)
+        case .pending(let devices): put(.pending, devices)
+        case .none: buffer.writeByte(ResponseTag.none.rawValue)
+        case .rejected(let rejection):
+            buffer.writeByte(ResponseTag.rejected.rawValue)
+            buffer.writeByte(rejection.rawValue)
+        }
+    }
+
+    init(reading buffer: inout ByteBuffer) throws(PeerCodecError) {
+        switch try buffer.readTag("read response", as: ResponseTag.self) {
+        case .account: self = .account(try AccountRecord(reading: &buffer))
+        case .accounts: self = .accounts(try buffer.readArray())
+        case .devices: self = .devices(try buffer.readArray())
+        case .session: self = .session(try SessionGrant(reading: &buffer))
+        case .conversation: self = .conversation(try ConversationSnapshot(reading: &buffer))
+        case .conversations: self = .conversations(try buffer.readArray())
+        case .messages: self = .messages(try buffer.readArray())
+        case .backlog: self = .backlog(messages: try buffer.readArray(), through: try buffer.readVarint())
+        case .synced: self = .synced(messages: try buffer.readArray(), through: try buffer.readVarint())
+        case .signingKeys: self = .signingKeys(try buffer.readArray())
+        case .cursors: self = .cursors(try ConversationSnapshot(reading: &buffer), try buffer.readArray())
+        case .located: self = .located(try MessageLocation(reading: &buffer))
+        case .pending: self = .pending(try buffer.readArray())
+        case .none: self = .none
+        case .rejected: self = .rejected(try buffer.readTag("rejection"))
+        }
+    }
+}
+
+extension ReadCall: WireValue {
+    static var minimumSize: Int { 3 }
+
+    func encode(into buffer: inout ByteBuffer) {
+        buffer.writeVarint(id)
+        partition.encode(into: &buffer)
+        request.encode(into: &buffer)
+    }
+
+    init(reading buffer: inout ByteBuffer) throws(PeerCodecError) {
+        self.init(
+            id: try buffer.readVarint(), partition: try PartitionID(reading: &buffer),
+            request: try ReadRequest(reading: &buffer))
+    }
+}
+
+extension ReadReply: WireValue {
+    static var minimumSize: Int { 3 }
+
+    func encode(into buffer: inout ByteBuffer) {
+        buffer.writeVarint(id)
+        switch outcome {
+        case .answered(let response):
+            buffer.writeByte(AnswerTag.answered.rawValue)
+            response.encode(into: &buffer)
+        case .notLeader(let hint):
+            buffer.writeByte(AnswerTag.notLeader.rawValue)
+            buffer.writeOptional(hint)
+        }
+    }
+
+    init(reading buffer: inout ByteBuffer) throws(PeerCodecError) {
+        let id = try buffer.readVarint()
+        switch try buffer.readTag("outcome", as: AnswerTag.self) {
+        case .answered: self.init(id: id, outcome: .answered(try ReadResponse(reading: &buffer)))
+        case .notLeader: self.init(id: id, outcome: .notLeader(try buffer.readOptional("leader")))
+        }
+    }
+}

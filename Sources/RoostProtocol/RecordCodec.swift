@@ -1,0 +1,185 @@
+internal import NIOCore
+internal import RoostModel
+
+extension AccountRecord: WireValue {
+    static var minimumSize: Int { 28 }
+
+    func encode(into buffer: inout ByteBuffer) {
+        buffer.writeID(user)
+        buffer.writeText(username)
+        buffer.writeText(passwordHash)
+        buffer.writeByte(role.rawValue)
+        buffer.writeFlag(disabled)
+        buffer.writeInteger(createdAt)
+    }
+
+    init(reading buffer: inout ByteBuffer) throws(PeerCodecError) {
+        self.init(
+            user: try buffer.readID(), username: try buffer.readText("username"),
+            passwordHash: try buffer.readText("password hash"), role: try buffer.readTag("account role"),
+            disabled: try buffer.readFlag("disabled"), createdAt: try buffer.readFixed())
+    }
+}
+
+extension DeviceRecord: WireValue {
+    static var minimumSize: Int { 34 }
+
+    func encode(into buffer: inout ByteBuffer) {
+        buffer.writeID(user)
+        buffer.writeDevice(device)
+        buffer.writeInteger(startAt)
+        buffer.writeInteger(createdAt)
+    }
+
+    init(reading buffer: inout ByteBuffer) throws(PeerCodecError) {
+        self.init(
+            user: try buffer.readID(), device: try buffer.readDevice(), startAt: try buffer.readFixed(),
+            createdAt: try buffer.readFixed())
+    }
+}
+
+extension SigningKey: WireValue {
+    static var minimumSize: Int { 10 }
+
+    func encode(into buffer: inout ByteBuffer) {
+        buffer.writeText(id)
+        buffer.writeBlob(secret)
+        buffer.writeInteger(createdAt)
+    }
+
+    init(reading buffer: inout ByteBuffer) throws(PeerCodecError) {
+        self.init(
+            id: try buffer.readText("key id"), secret: try buffer.readBlob(), createdAt: try buffer.readFixed())
+    }
+}
+
+extension CursorAdvance: WireValue {
+    static var minimumSize: Int { 35 }
+
+    func encode(into buffer: inout ByteBuffer) {
+        buffer.writeID(user)
+        buffer.writeDevice(device)
+        buffer.writeID(conversation)
+        buffer.writeVarint(seq)
+    }
+
+    init(reading buffer: inout ByteBuffer) throws(PeerCodecError) {
+        self.init(
+            user: try buffer.readID(), device: try buffer.readDevice(), conversation: try buffer.readID(),
+            seq: try buffer.readVarint())
+    }
+}
+
+extension Message: WireValue {
+    static var minimumSize: Int { 61 }
+
+    func encode(into buffer: inout ByteBuffer) {
+        buffer.writeID(id)
+        buffer.writeID(conversation)
+        buffer.writeVarint(seq)
+        buffer.writeID(sender)
+        buffer.writeDevice(originDevice)
+        buffer.writeText(type)
+        buffer.writeInteger(sentAt)
+        buffer.writeBlob(content)
+    }
+
+    init(reading buffer: inout ByteBuffer) throws(PeerCodecError) {
+        let id: MessageID = try buffer.readID()
+        let conversation: ConversationID = try buffer.readID()
+        let seq = try buffer.readVarint()
+        let sender: UserID = try buffer.readID()
+        let device = try buffer.readDevice()
+        let type = try buffer.readText("type", max: WireBounds.messageType)
+        let sentAt: Int64 = try buffer.readFixed()
+        self.init(
+            id: id, conversation: conversation, seq: seq, sender: sender, originDevice: device, type: type,
+            content: try buffer.readBlob(), sentAt: sentAt)
+    }
+}
+
+extension MemberSnapshot: WireValue {
+    static var minimumSize: Int { 18 }
+
+    func encode(into buffer: inout ByteBuffer) {
+        buffer.writeID(user)
+        buffer.writeByte(role.rawValue)
+        buffer.writeFlag(current)
+    }
+
+    init(reading buffer: inout ByteBuffer) throws(PeerCodecError) {
+        self.init(
+            user: try buffer.readID(), role: try buffer.readTag("member role"), current: try buffer.readFlag("current"))
+    }
+}
+
+extension ConversationSnapshot: WireValue {
+    static var minimumSize: Int { 28 }
+
+    func encode(into buffer: inout ByteBuffer) {
+        buffer.writeID(id)
+        buffer.writeByte(type.rawValue)
+        buffer.writeOptional(name.map(WireText.init))
+        buffer.writeInteger(createdAt)
+        buffer.writeVarint(lastSeq)
+        buffer.writeArray(members)
+    }
+
+    init(reading buffer: inout ByteBuffer) throws(PeerCodecError) {
+        self.init(
+            id: try buffer.readID(), type: try buffer.readTag("conversation type"),
+            name: try buffer.readOptional("name", of: WireText.self)?.text, createdAt: try buffer.readFixed(),
+            lastSeq: try buffer.readVarint(), members: try buffer.readArray())
+    }
+}
+
+extension SessionGrant: WireValue {
+    static var minimumSize: Int { 11 }
+
+    func encode(into buffer: inout ByteBuffer) {
+        generation.encode(into: &buffer)
+        buffer.writeByte(role.rawValue)
+        buffer.writeInteger(startAt)
+    }
+
+    init(reading buffer: inout ByteBuffer) throws(PeerCodecError) {
+        self.init(
+            generation: try Generation(reading: &buffer), role: try buffer.readTag("account role"),
+            startAt: try buffer.readFixed())
+    }
+}
+
+extension MessageLocation: WireValue {
+    static var minimumSize: Int { 46 }
+
+    func encode(into buffer: inout ByteBuffer) {
+        buffer.writeID(conversation)
+        buffer.writeVarint(seq)
+        buffer.writeID(sender)
+        buffer.writeDevice(originDevice)
+        buffer.writeInteger(sentAt)
+        buffer.writeVarint(index)
+        buffer.writeArray(readers)
+        buffer.writeArray(cursors)
+    }
+
+    init(reading buffer: inout ByteBuffer) throws(PeerCodecError) {
+        self.init(
+            conversation: try buffer.readID(), seq: try buffer.readVarint(), sender: try buffer.readID(),
+            originDevice: try buffer.readDevice(), sentAt: try buffer.readFixed(), index: try buffer.readVarint(),
+            readers: try buffer.readArray(), cursors: try buffer.readArray())
+    }
+}
+
+extension DevicePending: WireValue {
+    static var minimumSize: Int { 3 }
+
+    func encode(into buffer: inout ByteBuffer) {
+        buffer.writeDevice(device)
+        buffer.writeVarint(count)
+    }
+
+    init(reading buffer: inout ByteBuffer) throws(PeerCodecError) {
+        self.init(device: try buffer.readDevice(), count: try buffer.readVarint())
+    }
+}

@@ -1,0 +1,29 @@
+package import Logging
+package import NIOCore
+package import RoostNode
+
+/// The client port: the HTTP API and, under one path, the WebSocket.
+package struct ClientAPI: HTTPService {
+    private let routes: RoutedService
+    private let admission: WebSocketAdmission
+
+    package init(
+        node: any NodeService, tokens: TokenAuthority, passwords: PasswordHasher, core: any EventLoop, logger: Logger
+    ) {
+        let table = RouteTable()
+        let auth = AuthMiddleware(tokens: tokens, accounts: AccountGate(node: node))
+        AccountRoutes(node: node, tokens: tokens, passwords: passwords).add(to: table, auth: auth)
+        ConversationRoutes(node: node).add(to: table)
+        HistoryRoutes(node: node).add(to: table)
+        SyncRoutes(node: node).add(to: table)
+        PresenceRoutes(node: node).add(to: table)
+        table.seal(behind: auth)
+        routes = RoutedService(routes: table, logger: logger)
+        admission = WebSocketAdmission(node: node, tokens: tokens, core: core)
+    }
+
+    package func answer(_ call: HTTPCall) async -> HTTPAnswer {
+        if call.path.hasPrefix(WebSocketAdmission.path) { return await admission.answer(call) }
+        return await routes.answer(call)
+    }
+}

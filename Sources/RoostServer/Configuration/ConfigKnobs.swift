@@ -1,0 +1,66 @@
+package import RoostNode
+
+/// A whole number of `cluster.json` that has a default: its key, where it goes and what it may be. The reasons for the
+/// defaults stand in docs/configuration.md.
+package struct ConfigKnob<Section> {
+    package let key: String
+    package let property: WritableKeyPath<Section, Int>
+    package let range: ClosedRange<Int>
+
+    init(_ key: String, _ property: WritableKeyPath<Section, Int>, _ range: ClosedRange<Int>) {
+        self.key = key
+        self.property = property
+        self.range = range
+    }
+}
+
+package enum ConfigKnobs {
+    package static var limits: [ConfigKnob<ClusterConfig.Limits>] {
+        [
+            .init("max_frame", \.maxFrame, 1_024...16_777_216),
+            .init("max_members", \.maxMembers, 2...100_000),
+            .init("max_conversations_per_user", \.maxConversationsPerUser, 1...1_000_000),
+            .init("max_devices_per_user", \.maxDevicesPerUser, 1...1_024),
+            .init("max_http_body", \.maxHTTPBody, 1_024...16_777_216),
+            .init("handshake_ms", \.handshakeMilliseconds, 100...120_000),
+            .init("max_connections", \.maxConnections, 1...10_000_000),
+            .init("window", \.window, 1...65_536),
+            .init("max_pending_sends", \.maxPendingSends, 1...65_536),
+            .init("max_link_queue_bytes", \.maxLinkQueueBytes, 1_048_576...4_294_967_296),
+        ]
+    }
+
+    package static var timing: [ConfigKnob<ClusterConfig.Timing>] {
+        [
+            .init("election_ms", \.electionMilliseconds, 50...60_000),
+            .init("raft_heartbeat_ms", \.raftHeartbeatMilliseconds, 10...10_000),
+            .init("hibernate_ms", \.hibernateMilliseconds, 100...3_600_000),
+            .init("probe_ms", \.probeMilliseconds, 20...60_000),
+            .init("probe_timeout_ms", \.probeTimeoutMilliseconds, 10...60_000),
+            .init("proposal_retry_ms", \.proposalRetryMilliseconds, 20...60_000),
+            .init("proposal_timeout_ms", \.proposalTimeoutMilliseconds, 100...300_000),
+            .init("heartbeat_seconds", \.heartbeatSeconds, 1...3_600),
+            .init("write_timeout_ms", \.writeTimeoutMilliseconds, 100...600_000),
+            .init("presence_batch_ms", \.presenceBatchMilliseconds, 1...5_000),
+            .init("cursor_commit_ms", \.cursorCommitMilliseconds, 10...60_000),
+            .init("stream_status_ms", \.streamStatusMilliseconds, 50...60_000),
+            .init("drain_ms", \.drainMilliseconds, 0...600_000),
+        ]
+    }
+
+    package static var security: [ConfigKnob<ClusterConfig.Security>] {
+        [
+            .init("token_lifetime_seconds", \.tokenLifetimeSeconds, 60...31_536_000),
+            .init("scrypt_log_n", \.scryptLogN, 10...20),
+            .init("scrypt_threads", \.scryptThreads, 1...64),
+            .init("max_queued_password_checks", \.maxQueuedPasswordChecks, 1...100_000),
+        ]
+    }
+
+    package static var durability: [ConfigKnob<ClusterConfig.Durability>] {
+        [
+            .init("gather_us", \.gatherMicroseconds, 0...100_000),
+            .init("reader_threads", \.readerThreads, 1...64),
+        ]
+    }
+}

@@ -1,0 +1,251 @@
+internal import NIOCore
+internal import RoostCluster
+internal import RoostModel
+internal import RoostNode
+internal import RoostProtocol
+
+/// One connection between two nodes: first the handshake, within a deadline and a few hundred bytes, then frames.
+final class PeerLaneHandler: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    private enum Phase {
+        /// We sent a hello, and the other end's is due.
+        case dialled(NodeID, PeerLane)
+        /// The other end's hello is due.
+        case accepted
+        /// Shaken hands; nothing is read until the other lane is there, too.
+        case ready
+        case open(PeerLink)
+        case closed
+    }
+
+    private let links: PeerLinks
+    private let failed: (String) -> Void
+    private var phase: Phase
+    private var counted = false
+    private var context: ChannelHandlerContext?
+    private var buffer = ByteBuffer()
+    private var frames: [PeerFrame] = []
+    private var readBytes = 0
+    private var link: PeerLink?
+    private var deadline: Scheduled<Void>?
+    /// When bytes came last.
+    private(set) var lastHeard = NIODeadline.now()
+
+    init(accepting links: PeerLinks) {
+        self.links = links
+        phase = .accepted
+        failed = { _ in }
+    }
+
+    /// - Parameter failed: called at most once, where the lane ends before the handshake is over.
+    init(dialling node: NodeID, lane: PeerLane, links: PeerLinks, failed: @escaping (String) -> Void) {
+        self.links = links
+        phase = .dialled(node, lane)
+        self.failed = failed
+    }
+
+    var queuedBytes: Int {
+        (try? context?.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
+    }
+
+    // MARK: The connection
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        if context.channel.isActive { began(context) }
+    }
+
+    func channelActive(context: ChannelHandlerContext) {
+        began(context)
+        context.fireChannelActive()
+    }
+
+    private func began(_ context: ChannelHandlerContext) {
+        lastHeard = .now()
+        if case .accepted = phase {
+            guard links.beginHandshake() else { return end("too many handshakes are under way") }
+            counted = true
+        }
+        if case .dialled(_, let lane) = phase {
+            guard let hello = links.hello(lane: lane) else { return end("this node is going down") }
+            write(.hello(hello))
+        }
+        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+        deadline = context.eventLoop.scheduleTask(in: links.limits.handshake) {
+            bound.value.end("no handshake in time")
+        }
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        end("the connection was closed")
+        context.fireChannelInactive()
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        end("the connection was closed")
+        self.context = nil
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        end("\(error)")
+    }
+
+    func close() { end("closed by this node") }
+
+    private func end(_ reason: String) {
+        let former = phase
+        if case .closed = former { return }
+        phase = .closed
+        leaveHandshake()
+        context?.close(promise: nil)
+        buffer = ByteBuffer()
+        switch former {
+        case .dialled: failed(reason)
+        case .ready, .open: link?.laneEnded(self, reason)
+        case .accepted, .closed: break
+        }
+        link = nil
+    }
+
+    private func leaveHandshake() {
+        deadline?.cancel()
+        if counted { links.handshakeEnded() }
+        counted = false
+    }
+
+    // MARK: Reading
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        if case .closed = phase { return }
+        let bytes = unwrapInboundIn(data)
+        lastHeard = .now()
+        readBytes += bytes.readableBytes
+        if buffer.readableBytes == 0 { buffer = bytes } else { buffer.writeImmutableBuffer(bytes) }
+        do throws(PeerCodecError) {
+            try parse()
+        } catch {
+            links.warn(source, "nonsense on the peer port, connection closed: \(error)")
+            end("nonsense received: \(error)")
+        }
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) {
+        deliver()
+        context.fireChannelReadComplete()
+    }
+
+    private func parse() throws(PeerCodecError) {
+        switch phase {
+        case .dialled, .accepted:
+            guard let frame = try HandshakeCodec.nextFrame(from: &buffer) else { return }
+            take(frame)
+            try parse()
+        case .ready, .closed: break
+        case .open(let link):
+            while var body = try PeerFrameCodec.nextFrame(from: &buffer) {
+                take(try PeerFrameCodec.decode(&body), link)
+            }
+            if buffer.readableBytes == 0 { buffer = ByteBuffer() } else { buffer.discardReadBytes() }
+        }
+    }
+
+    private func deliver() {
+        guard case .open(let link) = phase else { return }
+        let batch = frames
+        let bytes = readBytes
+        frames.removeAll(keepingCapacity: true)
+        readBytes = 0
+        link.received(batch, bytes: bytes)
+    }
+
+    private func take(_ frame: PeerFrame, _ link: PeerLink) {
+        switch frame {
+        case .linkPing(let token):
+            var answer = ByteBuffer()
+            PeerFrameCodec.encode(.linkPong(token: token), into: &answer)
+            send(answer)
+        case .linkPong(let token):
+            let sent = NIODeadline.uptimeNanoseconds(token)
+            if sent <= .now() { link.measured(roundTrip: .now() - sent) }
+        default: frames.append(frame)
+        }
+    }
+
+    // MARK: Handshake
+
+    private func take(_ frame: HandshakeFrame) {
+        switch (phase, frame) {
+        case (.accepted, .hello(let hello)): judge(hello, .accepted, answering: true)
+        case (.dialled(let node, let lane), .accept(let hello)):
+            guard hello.lane == lane else { return end("the other end answered for another lane") }
+            judge(hello, .dialled(node), answering: false)
+        case (_, .refuse(let refusal)):
+            links.warn(source, "the other end refused the link: \(refusal.text)")
+            end("refused: \(refusal.text)")
+        default: end("a handshake out of order")
+        }
+    }
+
+    private func judge(_ hello: HandshakeHello, _ role: LinkRules.Role, answering: Bool) {
+        switch links.judge(hello, role: role) {
+        case .refuse(let refusal):
+            links.warn(source, "refused a link of \(hello.node): \(refusal.text)")
+            write(.refuse(refusal))
+            end("refused by this node: \(refusal.text)")
+        case .accept:
+            if answering {
+                guard let own = links.hello(lane: hello.lane) else { return end("this node is going down") }
+                write(.accept(own))
+            }
+            leaveHandshake()
+            phase = .ready
+            // What follows waits in the kernel until the link is whole.
+            setReading(false)
+            links.adopt(self, hello)
+        }
+    }
+
+    /// Both lanes are there.
+    func open(_ link: PeerLink) {
+        guard case .ready = phase else { return }
+        phase = .open(link)
+        lastHeard = .now()
+        setReading(true)
+        do throws(PeerCodecError) {
+            try parse()
+            deliver()
+        } catch {
+            end("nonsense received: \(error)")
+        }
+    }
+
+    /// The link this lane belongs to, from its adoption on.
+    func join(_ link: PeerLink) { self.link = link }
+
+    // MARK: Writing
+
+    func send(_ buffer: ByteBuffer) {
+        context?.writeAndFlush(wrapOutboundOut(buffer), promise: nil)
+    }
+
+    func ping(_ now: NIODeadline) {
+        var buffer = ByteBuffer()
+        PeerFrameCodec.encode(.linkPing(token: now.uptimeNanoseconds), into: &buffer)
+        send(buffer)
+    }
+
+    private func write(_ frame: HandshakeFrame) {
+        var buffer = ByteBuffer()
+        HandshakeCodec.encode(frame, into: &buffer)
+        send(buffer)
+    }
+
+    private func setReading(_ reading: Bool) {
+        _ = context?.channel.setOption(.autoRead, value: reading)
+    }
+
+    /// For the log: the other end's address without its port, which changes with every connection.
+    private var source: String { context?.channel.remoteAddress?.ipAddress ?? "unknown" }
+}

@@ -1,0 +1,90 @@
+import GRDB
+package import RoostConsensus
+package import RoostModel
+import RoostProtocol
+
+/// Finding messages by their id: a hash of it is in `message_ids`, id and sender stand in the log.
+extension SQLiteStore {
+    /// Synchronous, on a connection of its own; a few microseconds where the pages are in memory.
+    ///
+    /// A row of the log that is damaged counts as the message asked for: its hash of 64 bits and its conversation agree,
+    /// and "unknown" would number the message a second time. Any other failure poisons the store (no commit succeeds any
+    /// more) and calls `lookupFailed`.
+    package func knownMessage(
+        partition: PartitionID, conversation: ConversationID, sender: UserID, id: MessageID
+    ) -> MessageRow? {
+        do throws(StoreError) {
+            return try mappingErrors(directory: directory) {
+                try lookups.inDatabase { db in
+                    try find(ConversationKey(partition: partition, id: conversation), sender, id, db)
+                }
+            }
+        } catch {
+            poisoned(by: error)
+            return nil
+        }
+    }
+
+    package func messages(withID id: MessageID, partition: PartitionID) throws(StoreError) -> [MessageRow] {
+        try read { db in
+            var statement = try BoundStatement(
+                db,
+                """
+                SELECT m.seq, m.idx, m.sent_at, m.content_hash, l.position, l.term, l.kind, l.crc, l.body
+                FROM message_ids i CROSS JOIN conversation_keys k ON k.key = i.conversation
+                CROSS JOIN messages m ON m.conversation = i.conversation AND m.seq = i.seq
+                LEFT JOIN log l ON l.position = ?1 + m.idx
+                WHERE i.hash = ?2 AND k.partition = ?3 ORDER BY m.idx
+                """)
+            statement.reset()
+            try statement.bind(LogPosition(partition, 0).rowID)
+            try statement.bind(bits: StableHash.of(id.uuid))
+            try statement.bind(Int64(partition.value))
+            let rows = try statement.rows()
+            var found: [MessageRow] = []
+            while let row = try rows.next() {
+                let send = try SendCommand(row, position: LogPosition(partition, try row.bits(1)), first: 4)
+                if send.id == id { found.append(try Self.messageRow(row, send.conversation, send.sender, id)) }
+            }
+            return found
+        }
+    }
+
+    private func find(
+        _ conversation: ConversationKey, _ sender: UserID, _ id: MessageID, _ db: Database
+    ) throws -> MessageRow? {
+        guard let key = try keys.key(conversation, db) else { return nil }
+        var statement = try BoundStatement(db, Self.selectKnown)
+        statement.reset()
+        try statement.bind(LogPosition(conversation.partition, 0).rowID)
+        try statement.bind(bits: StableHash.of(id.uuid))
+        try statement.bind(key)
+        let rows = try statement.rows()
+        while let row = try rows.next() {
+            let position = LogPosition(conversation.partition, try row.bits(1))
+            do throws(StoreError) {
+                let send = try SendCommand(row, position: position, first: 4)
+                guard send.id == id && send.sender == sender else { continue }
+            } catch {
+                guard case .corrupt = error else { throw error }
+            }
+            return try Self.messageRow(row, conversation.id, sender, id)
+        }
+        return nil
+    }
+
+    private static let selectKnown = """
+        SELECT m.seq, m.idx, m.sent_at, m.content_hash, l.position, l.term, l.kind, l.crc, l.body
+        FROM message_ids i CROSS JOIN messages m ON m.conversation = i.conversation AND m.seq = i.seq
+        LEFT JOIN log l ON l.position = ?1 + m.idx
+        WHERE i.hash = ?2 AND i.conversation = ?3 ORDER BY i.seq
+        """
+
+    private static func messageRow(
+        _ row: Row, _ conversation: ConversationID, _ sender: UserID, _ id: MessageID
+    ) throws(StoreError) -> MessageRow {
+        MessageRow(
+            conversation: conversation, seq: try row.bits(0), index: try row.bits(1), sentAt: try row.integer(2),
+            id: id, sender: sender, contentHash: try row.bits(3))
+    }
+}

@@ -1,0 +1,90 @@
+import GRDB
+
+/// The tables of `roost.db`. All partitions share them.
+///
+/// `log`, `hard_state` and `facts` are the truth. All other tables are derived from the log: `applied` tells up to
+/// which entry, and deleting them all and replaying the log gives the same rows.
+///
+/// Integers without sign (hashes, session and store ids) are kept by their bit pattern. UUIDs are blobs of 16 bytes in
+/// network order. A conversation has a small integer key, local to this database, so that big tables stay narrow. Its
+/// last seq and time are those of its newest message, so that a message costs no update of its conversation's row.
+enum Schema {
+    static var migrator: DatabaseMigrator {
+        var migrator = DatabaseMigrator()
+        migrator.registerMigration("1-log", migrate: createLog)
+        migrator.registerMigration("1-state", migrate: createState)
+        migrator.registerMigration("1-messages", migrate: createMessages)
+        return migrator
+    }
+
+    private static func createLog(_ db: Database) throws {
+        try db.execute(
+            sql: """
+                CREATE TABLE facts (
+                    id INTEGER PRIMARY KEY CHECK (id = 1), store INTEGER NOT NULL, epoch INTEGER NOT NULL,
+                    promised BLOB, founded BLOB);
+                CREATE TABLE hard_state (
+                    partition INTEGER PRIMARY KEY, term INTEGER NOT NULL, vote_node TEXT, vote_store INTEGER);
+                -- position: see LogPosition. body: NULL where it is empty.
+                CREATE TABLE log (
+                    position INTEGER PRIMARY KEY, term INTEGER NOT NULL, kind INTEGER NOT NULL, crc INTEGER NOT NULL,
+                    body BLOB);
+                CREATE INDEX log_configurations ON log (position) WHERE kind = 2;
+                """)
+    }
+
+    private static func createState(_ db: Database) throws {
+        try db.execute(
+            sql: """
+                CREATE TABLE applied (
+                    partition INTEGER PRIMARY KEY, idx INTEGER NOT NULL, last_stamp INTEGER NOT NULL);
+                CREATE TABLE accounts (
+                    partition INTEGER NOT NULL, user BLOB NOT NULL, username TEXT NOT NULL,
+                    password_hash TEXT NOT NULL, role INTEGER NOT NULL, disabled INTEGER NOT NULL,
+                    created_at INTEGER NOT NULL, PRIMARY KEY (partition, user)) WITHOUT ROWID;
+                CREATE TABLE devices (
+                    partition INTEGER NOT NULL, user BLOB NOT NULL, device TEXT NOT NULL, start_at INTEGER NOT NULL,
+                    created_at INTEGER NOT NULL, PRIMARY KEY (partition, user, device)) WITHOUT ROWID;
+                CREATE TABLE signing_keys (
+                    partition INTEGER NOT NULL, id TEXT NOT NULL, secret BLOB, created_at INTEGER NOT NULL,
+                    PRIMARY KEY (partition, id)) WITHOUT ROWID;
+                CREATE TABLE conversation_keys (
+                    key INTEGER PRIMARY KEY, partition INTEGER NOT NULL, id BLOB NOT NULL, UNIQUE (partition, id));
+                CREATE TABLE conversations (
+                    conversation INTEGER PRIMARY KEY, type INTEGER NOT NULL, name TEXT, created_at INTEGER NOT NULL,
+                    parameters_hash INTEGER NOT NULL);
+                CREATE TABLE members (
+                    conversation INTEGER NOT NULL, user BLOB NOT NULL, role INTEGER NOT NULL, ranges BLOB,
+                    PRIMARY KEY (conversation, user)) WITHOUT ROWID;
+                CREATE TABLE cursors (
+                    conversation INTEGER NOT NULL, user BLOB NOT NULL, device TEXT NOT NULL, seq INTEGER NOT NULL,
+                    PRIMARY KEY (conversation, user, device)) WITHOUT ROWID;
+                CREATE TABLE send_orders (
+                    conversation INTEGER NOT NULL, session INTEGER NOT NULL, run INTEGER NOT NULL,
+                    counter INTEGER NOT NULL, idx INTEGER NOT NULL,
+                    PRIMARY KEY (conversation, session)) WITHOUT ROWID;
+                """)
+    }
+
+    private static func createMessages(_ db: Database) throws {
+        try db.execute(
+            sql: """
+                -- The body stands in the log at idx.
+                CREATE TABLE messages (
+                    conversation INTEGER NOT NULL, seq INTEGER NOT NULL, idx INTEGER NOT NULL,
+                    sent_at INTEGER NOT NULL, content_hash INTEGER NOT NULL,
+                    PRIMARY KEY (conversation, seq)) WITHOUT ROWID;
+                -- hash: StableHash of the message's id. Id and sender are read from the log.
+                CREATE TABLE message_ids (
+                    hash INTEGER NOT NULL, conversation INTEGER NOT NULL, seq INTEGER NOT NULL,
+                    PRIMARY KEY (hash, conversation, seq)) WITHOUT ROWID;
+                """)
+    }
+
+    /// The tables with a column `partition` that hold state derived from the log.
+    static let partitionedStateTables = ["applied", "accounts", "devices", "signing_keys"]
+    /// The tables with a column `conversation`.
+    static let conversationTables = [
+        "conversations", "members", "cursors", "send_orders", "messages", "message_ids",
+    ]
+}

@@ -1,0 +1,246 @@
+import GRDB
+import NIOCore
+import RoostConsensus
+import RoostModel
+import RoostProtocol
+
+/// Writes rows of the state tables within one transaction.
+struct StateRowWriter {
+    /// Keys made or found on the way, in that order: known to others only once they are committed.
+    private(set) var fresh: [(ConversationKey, ConversationKeys.Known)] = []
+
+    private let db: Database
+    private let keys: ConversationKeys
+    private var freshPositions: [ConversationKey: Int] = [:]
+    /// The conversation looked up last: a message comes with other rows of its conversation.
+    private var latest: (conversation: ConversationKey, known: ConversationKeys.Known)?
+    private var insertMessage: BoundStatement
+    private var insertMessageID: BoundStatement
+    private var insertSendOrder: BoundStatement
+
+    init(_ db: Database, keys: ConversationKeys) throws {
+        self.db = db
+        self.keys = keys
+        insertMessage = try BoundStatement(
+            db,
+            "INSERT OR REPLACE INTO messages (conversation, seq, idx, sent_at, content_hash) VALUES (?, ?, ?, ?, ?)")
+        insertMessageID = try BoundStatement(
+            db, "INSERT OR REPLACE INTO message_ids (hash, conversation, seq) VALUES (?, ?, ?)")
+        insertSendOrder = try BoundStatement(
+            db,
+            "INSERT OR REPLACE INTO send_orders (conversation, session, run, counter, idx) VALUES (?, ?, ?, ?, ?)")
+    }
+
+    mutating func write(_ changes: [StateChange], partition: PartitionID) throws {
+        for change in StateChange.coalesced(changes) { try write(change, partition) }
+    }
+
+    private mutating func write(_ change: StateChange, _ partition: PartitionID) throws {
+        switch change {
+        case .message(let row): try write(row, partition)
+        case .conversation(let row): try write(row, partition)
+        case .sendOrder(let row): try write(row, partition)
+        case .sendOrderExpired(let session, let conversation): try expire(session, conversation, partition)
+        case .cursor(let cursor): try write(cursor, partition)
+        case .member(let conversation, let row): try write(row, of: conversation, partition)
+        case .account(let record): try write(record, partition)
+        case .device(let record): try write(record, partition)
+        case .signingKey(let key): try write(key, partition)
+        }
+    }
+
+    private mutating func write(_ row: MessageRow, _ partition: PartitionID) throws {
+        let key = try known(row.conversation, partition).key
+        insertMessage.reset()
+        try insertMessage.bind(key)
+        try insertMessage.bind(bits: row.seq)
+        try insertMessage.bind(bits: row.index)
+        try insertMessage.bind(row.sentAt)
+        try insertMessage.bind(bits: row.contentHash)
+        try insertMessage.run()
+        insertMessageID.reset()
+        try insertMessageID.bind(bits: StableHash.of(row.id.uuid))
+        try insertMessageID.bind(key)
+        try insertMessageID.bind(bits: row.seq)
+        try insertMessageID.run()
+    }
+
+    /// Nothing to do for a row that differs from the one written only in its last seq and time.
+    private mutating func write(_ row: ConversationRow, _ partition: PartitionID) throws {
+        var known = try known(row.id, partition)
+        let fingerprint = Self.fingerprint(row)
+        guard known.fingerprint != fingerprint else { return }
+        var statement = try BoundStatement(
+            db,
+            """
+            INSERT OR REPLACE INTO conversations (conversation, type, name, created_at, parameters_hash)
+            VALUES (?, ?, ?, ?, ?)
+            """)
+        statement.reset()
+        try statement.bind(known.key)
+        try statement.bind(Int64(row.type.rawValue))
+        try statement.bind(row.name)
+        try statement.bind(row.createdAt)
+        try statement.bind(bits: row.parametersHash)
+        try statement.run()
+        known.fingerprint = fingerprint
+        remember(known, ConversationKey(partition: partition, id: row.id))
+    }
+
+    private mutating func write(_ row: SendOrderRow, _ partition: PartitionID) throws {
+        let key = try known(row.conversation, partition).key
+        insertSendOrder.reset()
+        try insertSendOrder.bind(key)
+        try insertSendOrder.bind(bits: row.session.value)
+        try insertSendOrder.bind(Int64(row.run))
+        try insertSendOrder.bind(bits: row.counter)
+        try insertSendOrder.bind(bits: row.index)
+        try insertSendOrder.run()
+    }
+
+    private mutating func expire(
+        _ session: SessionID, _ conversation: ConversationID, _ partition: PartitionID
+    ) throws {
+        let key = try known(conversation, partition).key
+        var statement = try BoundStatement(db, "DELETE FROM send_orders WHERE conversation = ? AND session = ?")
+        statement.reset()
+        try statement.bind(key)
+        try statement.bind(bits: session.value)
+        try statement.run()
+    }
+
+    private mutating func write(_ cursor: CursorAdvance, _ partition: PartitionID) throws {
+        let key = try known(cursor.conversation, partition).key
+        var statement = try BoundStatement(
+            db, "INSERT OR REPLACE INTO cursors (conversation, user, device, seq) VALUES (?, ?, ?, ?)")
+        statement.reset()
+        try statement.bind(key)
+        try statement.bind(cursor.user.uuid)
+        try statement.bind(cursor.device.text)
+        try statement.bind(bits: cursor.seq)
+        try statement.run()
+    }
+
+    private mutating func write(_ row: MemberRow, of conversation: ConversationID, _ partition: PartitionID) throws {
+        let key = try known(conversation, partition).key
+        var statement = try BoundStatement(
+            db, "INSERT OR REPLACE INTO members (conversation, user, role, ranges) VALUES (?, ?, ?, ?)")
+        statement.reset()
+        try statement.bind(key)
+        try statement.bind(row.user.uuid)
+        try statement.bind(Int64(row.role.rawValue))
+        try statement.bind(SeqRange.encode(row.ranges))
+        try statement.run()
+    }
+
+    private func write(_ record: AccountRecord, _ partition: PartitionID) throws {
+        var statement = try BoundStatement(
+            db,
+            """
+            INSERT OR REPLACE INTO accounts
+                (partition, user, username, password_hash, role, disabled, created_at) VALUES (?, ?, ?, ?, ?, ?, ?)
+            """)
+        statement.reset()
+        try statement.bind(Int64(partition.value))
+        try statement.bind(record.user.uuid)
+        try statement.bind(record.username)
+        try statement.bind(record.passwordHash)
+        try statement.bind(Int64(record.role.rawValue))
+        try statement.bind(record.disabled ? 1 : 0)
+        try statement.bind(record.createdAt)
+        try statement.run()
+    }
+
+    private func write(_ record: DeviceRecord, _ partition: PartitionID) throws {
+        var statement = try BoundStatement(
+            db,
+            "INSERT OR REPLACE INTO devices (partition, user, device, start_at, created_at) VALUES (?, ?, ?, ?, ?)")
+        statement.reset()
+        try statement.bind(Int64(partition.value))
+        try statement.bind(record.user.uuid)
+        try statement.bind(record.device.text)
+        try statement.bind(record.startAt)
+        try statement.bind(record.createdAt)
+        try statement.run()
+    }
+
+    private func write(_ key: SigningKey, _ partition: PartitionID) throws {
+        var statement = try BoundStatement(
+            db, "INSERT OR REPLACE INTO signing_keys (partition, id, secret, created_at) VALUES (?, ?, ?, ?)")
+        statement.reset()
+        try statement.bind(Int64(partition.value))
+        try statement.bind(key.id)
+        try statement.bind(key.secret)
+        try statement.bind(key.createdAt)
+        try statement.run()
+    }
+}
+
+extension StateRowWriter {
+    /// The conversation's key, made if there is none.
+    private mutating func known(
+        _ id: ConversationID, _ partition: PartitionID
+    ) throws -> ConversationKeys.Known {
+        let conversation = ConversationKey(partition: partition, id: id)
+        if let latest, latest.conversation == conversation { return latest.known }
+        if let position = freshPositions[conversation] {
+            latest = fresh[position]
+            return fresh[position].1
+        }
+        if let known = keys.find(conversation) {
+            latest = (conversation, known)
+            return known
+        }
+        let key: Int64
+        if let found = try ConversationKeys.select(conversation, db) {
+            key = found
+        } else {
+            var statement = try BoundStatement(db, "INSERT INTO conversation_keys (partition, id) VALUES (?, ?)")
+            statement.reset()
+            try statement.bind(Int64(partition.value))
+            try statement.bind(id.uuid)
+            try statement.run()
+            key = db.lastInsertedRowID
+        }
+        let known = ConversationKeys.Known(key: key, fingerprint: 0)
+        remember(known, conversation)
+        return known
+    }
+
+    private mutating func remember(_ known: ConversationKeys.Known, _ conversation: ConversationKey) {
+        latest = (conversation, known)
+        if let position = freshPositions[conversation] {
+            fresh[position].1 = known
+        } else {
+            freshPositions[conversation] = fresh.count
+            fresh.append((conversation, known))
+        }
+    }
+
+    /// Of the columns of `conversations`; never 0.
+    private static func fingerprint(_ row: ConversationRow) -> UInt64 {
+        var hash = StableHash.mix(row.parametersHash ^ UInt64(row.type.rawValue))
+        hash = StableHash.mix(hash ^ UInt64(bitPattern: row.createdAt))
+        if let name = row.name { hash = StableHash.mix(hash ^ StableHash.of(name)) }
+        return max(1, hash)
+    }
+}
+
+extension SeqRange {
+    /// Two integers of 8 bytes each, big-endian; `through` is all ones where it is open.
+    static func encode(_ ranges: [SeqRange]) -> ByteBuffer {
+        var buffer = ByteBuffer()
+        for range in ranges { buffer.writeMultipleIntegers(range.after, range.through ?? .max) }
+        return buffer
+    }
+
+    static func decode(_ buffer: ByteBuffer) throws(StoreError) -> [SeqRange] {
+        var buffer = buffer
+        var ranges: [SeqRange] = []
+        while let (after, through) = buffer.readMultipleIntegers(as: (UInt64, UInt64).self) {
+            ranges.append(SeqRange(after: after, through: through == .max ? nil : through))
+        }
+        guard buffer.readableBytes == 0 else { throw .corrupt("a member's ranges are cut off") }
+        return ranges
+    }
+}

@@ -1,0 +1,39 @@
+import RoostConsensus
+import RoostModel
+import RoostProtocol
+
+/// The state tables as a database would hold them: the last row of each key.
+struct StateTables {
+    private var accounts: [UserID: AccountRecord] = [:]
+    private var devices: [String: DeviceRecord] = [:]
+    private var conversations: [ConversationID: ConversationRow] = [:]
+    private var members: [String: (conversation: ConversationID, member: MemberRow)] = [:]
+    private var cursors: [String: CursorAdvance] = [:]
+    private var sendOrders: [String: SendOrderRow] = [:]
+    private var signingKeys: [String: SigningKey] = [:]
+
+    init(_ changes: [StateChange]) {
+        for change in changes {
+            switch change {
+            case .account(let row): accounts[row.user] = row
+            case .device(let row): devices["\(row.user) \(row.device)"] = row
+            case .conversation(let row): conversations[row.id] = row
+            case .member(let conversation, let row): members["\(conversation) \(row.user)"] = (conversation, row)
+            case .message: break
+            case .cursor(let row): cursors["\(row.conversation) \(row.user) \(row.device)"] = row
+            case .sendOrder(let row): sendOrders["\(row.session) \(row.conversation)"] = row
+            case .sendOrderExpired(let session, let conversation): sendOrders["\(session) \(conversation)"] = nil
+            case .signingKey(let key): signingKeys[key.id] = key
+            }
+        }
+    }
+
+    /// In no order: restoring must not depend on one.
+    func snapshot(appliedIndex: UInt64, lastStamp: Int64) -> StateSnapshot {
+        StateSnapshot(
+            appliedIndex: appliedIndex, accounts: Array(accounts.values), devices: Array(devices.values),
+            conversations: Array(conversations.values), members: Array(members.values),
+            cursors: Array(cursors.values), sendOrders: Array(sendOrders.values),
+            signingKeys: Array(signingKeys.values), lastStamp: lastStamp)
+    }
+}

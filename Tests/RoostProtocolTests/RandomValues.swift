@@ -1,0 +1,312 @@
+import NIOCore
+import RoostModel
+import RoostProtocol
+
+/// Values drawn from a seed, of every kind that travels between nodes. Numbers are of every width, lists are short.
+struct RandomValues {
+    var generator: SeededGenerator
+    init(seed: UInt64) { generator = SeededGenerator(seed: seed) }
+
+    mutating func below(_ bound: Int) -> Int { Int.random(in: 0..<bound, using: &generator) }
+    mutating func flag() -> Bool { generator.next() & 1 == 0 }
+    mutating func word() -> UInt64 { generator.next() }
+    /// As often one bit long as 64.
+    mutating func number() -> UInt64 { generator.next() >> UInt64(below(64)) }
+    mutating func number32() -> UInt32 { UInt32(truncatingIfNeeded: generator.next()) >> UInt32(below(32)) }
+    mutating func time() -> Int64 { Int64(bitPattern: generator.next()) >> Int64(below(64)) }
+    mutating func uuid() -> UUID128 { UUID128(high: generator.next(), low: generator.next()) }
+    mutating func id<Kind>() -> Identifier<Kind> { Identifier(uuid()) }
+    mutating func partition() -> PartitionID { PartitionID(UInt16(below(65_536))) }
+    mutating func optional<T>(_ make: (inout RandomValues) -> T) -> T? { flag() ? make(&self) : nil }
+    mutating func list<T>(_ limit: Int = 4, _ make: (inout RandomValues) -> T) -> [T] {
+        var values: [T] = []
+        for _ in 0..<below(limit) { values.append(make(&self)) }
+        return values
+    }
+    mutating func one<T: CaseIterable>(of type: T.Type) -> T where T.AllCases == [T] {
+        T.allCases[below(T.allCases.count)]
+    }
+
+    mutating func text(_ limit: Int = 40) -> String {
+        let alphabet = Array("abcXYZ019 _-\"\\\n\t/ äß€😀\u{0}\u{7f}\u{2028}")
+        return String((0..<below(limit)).map { _ in alphabet[below(alphabet.count)] })
+    }
+    mutating func word(_ limit: Int) -> String {
+        let alphabet = Array("abcdefghijKLMNOP0123456789._-")
+        return String((0...below(limit)).map { _ in alphabet[below(alphabet.count)] })
+    }
+    mutating func device() -> DeviceID { DeviceID(validated: word(64)) }
+    mutating func node() -> NodeID { NodeID("node-" + word(20)) }
+    mutating func blob(_ limit: Int = 300) -> ByteBuffer {
+        ByteBuffer(bytes: (0..<below(limit)).map { _ in UInt8(truncatingIfNeeded: generator.next()) })
+    }
+    mutating func generation() -> Generation { Generation(term: number(), count: number()) }
+}
+
+extension RandomValues {
+    mutating func account() -> AccountRecord {
+        AccountRecord(
+            user: id(), username: text(), passwordHash: text(100), role: one(of: AccountRole.self), disabled: flag(),
+            createdAt: time())
+    }
+    mutating func deviceRecord() -> DeviceRecord {
+        DeviceRecord(user: id(), device: device(), startAt: time(), createdAt: time())
+    }
+    mutating func key() -> SigningKey { SigningKey(id: text(), secret: blob(64), createdAt: time()) }
+    mutating func cursor() -> CursorAdvance {
+        CursorAdvance(user: id(), device: device(), conversation: id(), seq: number())
+    }
+    mutating func message() -> Message {
+        Message(
+            id: id(), conversation: id(), seq: number(), sender: id(), originDevice: device(), type: word(64),
+            content: blob(), sentAt: time())
+    }
+    mutating func snapshot() -> ConversationSnapshot {
+        ConversationSnapshot(
+            id: id(), type: one(of: ConversationType.self), name: optional { $0.text() }, createdAt: time(),
+            lastSeq: number(),
+            members: list {
+                MemberSnapshot(user: $0.id(), role: $0.one(of: MemberRole.self), current: $0.flag())
+            })
+    }
+    mutating func send() -> SendCommand {
+        SendCommand(
+            conversation: id(), peer: optional { $0.id() }, sender: id(), device: device(), id: id(), type: word(64),
+            content: blob(),
+            order: SendOrder(session: SessionID(word()), run: number32(), counter: number(), base: number()))
+    }
+    mutating func command() -> Command {
+        switch below(8) {
+        case 0: .send(send())
+        case 1: .createAccount(account())
+        case 2: .setAccountDisabled(user: id(), disabled: flag())
+        case 3: .registerDevice(user: id(), device: device(), startAt: time())
+        case 4:
+            .createConversation(
+                CreateConversationCommand(
+                    id: id(), type: one(of: ConversationType.self), name: optional { $0.text() }, creator: id(),
+                    members: list { $0.id() }))
+        case 5:
+            .changeMembers(
+                ChangeMembersCommand(
+                    conversation: id(), actor: id(), users: list { $0.id() }, action: one(of: MembershipAction.self)))
+        case 6: .advanceCursors(list { $0.cursor() })
+        default: .addSigningKey(key())
+        }
+    }
+    mutating func result() -> CommandResult {
+        switch below(5) {
+        case 0: .sent(conversation: id(), seq: number(), sentAt: time())
+        case 1: .created(at: time())
+        case 2: .conversation(snapshot())
+        case 3: .done
+        default: .rejected(one(of: Rejection.self))
+        }
+    }
+}
+
+extension RandomValues {
+    mutating func entry() -> RaftEntry {
+        let kinds: [RaftEntry.Kind] = [.noop, .command, .configuration]
+        return RaftEntry(index: number(), term: number(), kind: kinds[below(3)], payload: blob())
+    }
+    mutating func raft() -> RaftMessage {
+        switch below(9) {
+        case 0: .preVote(term: number(), lastIndex: number(), lastTerm: number())
+        case 1: .preVoteReply(term: number(), granted: flag())
+        case 2: .vote(term: number(), lastIndex: number(), lastTerm: number(), transfer: flag())
+        case 3: .voteReply(term: number(), granted: flag())
+        case 4:
+            .append(
+                term: number(), prevIndex: number(), prevTerm: number(), commit: number(), entries: list { $0.entry() })
+        case 5: .appendReply(term: number(), success: flag(), index: number(), conflictTerm: number())
+        case 6: .heartbeat(term: number(), commit: number(), read: number(), hibernate: flag())
+        case 7: .heartbeatReply(term: number(), read: number(), lastIndex: number())
+        default: .timeoutNow(term: number())
+        }
+    }
+    mutating func swim() -> SwimMessage {
+        let body: SwimMessage.Body =
+            switch below(5) {
+            case 0: .ping(sequence: number32())
+            case 1: .ack(sequence: number32(), target: node())
+            case 2: .pingRequest(sequence: number32(), target: node())
+            case 3: .nack(sequence: number32(), target: node())
+            default: .exchange(reply: flag())
+            }
+        return SwimMessage(
+            body: body,
+            rumours: list {
+                MemberRumour(
+                    node: $0.node(), epoch: $0.number(), incarnation: $0.number(),
+                    status: $0.one(of: MemberStatus.self),
+                    address: $0.text(), accuser: $0.optional { $0.node() })
+            }, digests: list { PresenceDigest(node: $0.node(), epoch: $0.number(), version: $0.number()) })
+    }
+    mutating func presenceEntry() -> PresenceEntry {
+        PresenceEntry(
+            user: id(), device: device(), session: SessionID(word()), generation: generation(), since: time())
+    }
+    mutating func presence() -> PresenceMessage {
+        switch below(3) {
+        case 0:
+            .delta(
+                node: node(), epoch: number(), from: number(), to: number(),
+                changes: list {
+                    PresenceChange(version: $0.number(), online: $0.flag(), entry: $0.presenceEntry())
+                })
+        case 1: .request(node: node(), epoch: number(), version: number())
+        default:
+            .snapshot(
+                node: node(), epoch: number(), version: number(), chunk: number32(), chunks: number32(),
+                entries: list { $0.presenceEntry() })
+        }
+    }
+    mutating func foundingRecord() -> FoundingRecord {
+        FoundingRecord(
+            clusterID: uuid(), cluster: text(), configurationHash: word(), partitions: UInt16(below(65_536)),
+            replication: UInt16(below(9)),
+            members: list { FoundingMember(node: $0.node(), store: StoreID($0.word()), address: $0.text()) })
+    }
+    mutating func founding() -> FoundingMessage {
+        switch below(4) {
+        case 0: .propose(foundingRecord())
+        case 1: .promise(clusterID: uuid())
+        case 2: .refuse(reason: text())
+        default: .founded(foundingRecord())
+        }
+    }
+    mutating func hello() -> HandshakeHello {
+        HandshakeHello(
+            minVersion: UInt16(below(65_536)), maxVersion: UInt16(below(65_536)), cluster: text(), clusterID: uuid(),
+            node: node(), store: StoreID(word()), epoch: number(), lane: one(of: PeerLane.self), address: text())
+    }
+    mutating func handshake() -> HandshakeFrame {
+        switch below(3) {
+        case 0: .hello(hello())
+        case 1: .accept(hello())
+        default: .refuse(HandshakeRefusal(code: one(of: HandshakeRefusal.Code.self), text: text()))
+        }
+    }
+}
+
+extension RandomValues {
+    mutating func read() -> ReadRequest {
+        switch below(13) {
+        case 0: .account(id())
+        case 1: .accounts
+        case 2: .devices(id())
+        case 3: .openSession(user: id(), device: device())
+        case 4: .conversation(id())
+        case 5: .conversations(id())
+        case 6:
+            .history(
+                conversation: id(), user: id(), before: optional { $0.number() }, after: optional { $0.number() },
+                skip: number32(), limit: number32())
+        case 7:
+            .sync(
+                user: id(), since: time(), afterIndex: number(), conversations: list { $0.id() }, limit: number32())
+        case 8: .signingKeys
+        case 9: .cursors(id())
+        case 10: .message(id())
+        case 11: .pending(id(), devices: list { $0.deviceRecord() })
+        default: .backlog(conversation: id(), user: id(), after: number(), limit: number32())
+        }
+    }
+    mutating func response() -> ReadResponse {
+        switch below(15) {
+        case 0: .account(account())
+        case 1: .accounts(list { $0.account() })
+        case 2: .devices(list { $0.deviceRecord() })
+        case 3: .session(SessionGrant(generation: generation(), role: one(of: AccountRole.self), startAt: time()))
+        case 4: .conversation(snapshot())
+        case 5: .conversations(list { $0.snapshot() })
+        case 6: .messages(list { $0.message() })
+        case 7: .synced(messages: list { $0.message() }, through: number())
+        case 8: .signingKeys(list { $0.key() })
+        case 9: .cursors(snapshot(), list { $0.cursor() })
+        case 10:
+            .located(
+                MessageLocation(
+                    conversation: id(), seq: number(), sender: id(), originDevice: device(), sentAt: time(),
+                    index: number(), readers: list { $0.id() }, cursors: list { $0.cursor() }))
+        case 11: .pending(list { DevicePending(device: $0.device(), count: $0.number()) })
+        case 12: .none
+        case 13: .rejected(one(of: Rejection.self))
+        default: .backlog(messages: list { $0.message() }, through: number())
+        }
+    }
+    mutating func proposalResult() -> ProposalResult {
+        ProposalResult(
+            id: number(), outcome: flag() ? .applied(result()) : .notLeader(optional { $0.node() }))
+    }
+    mutating func openReply() -> OpenReply {
+        OpenReply(
+            id: number(), partition: partition(), slots: list { $0.number32() },
+            outcome: flag()
+                ? .notLeader(optional { $0.node() })
+                : .opened(
+                    term: number(), position: number(), index: number(),
+                    unread: list {
+                        UnreadConversation(
+                            slot: $0.number32(), conversation: $0.id(), cursor: $0.number(), head: $0.number())
+                    }))
+    }
+    mutating func openRequest() -> OpenRequest {
+        OpenRequest(
+            id: number(), partitions: list { $0.partition() },
+            sessions: list {
+                SubscribedSession(
+                    slot: $0.number32(), session: SessionID($0.word()), generation: $0.generation(), user: $0.id(),
+                    device: $0.device(), startAt: $0.time())
+            }, reset: flag())
+    }
+    mutating func deliverBatch() -> DeliverBatch {
+        DeliverBatch(
+            partition: partition(), term: number(), position: number(),
+            items: list {
+                DeliverItem(
+                    index: $0.number(), message: $0.message(),
+                    targets: $0.list(9) { DeliverTarget(slot: $0.number32(), cursor: $0.number()) })
+            })
+    }
+
+    /// The frame of one of the 17 kinds.
+    mutating func frame(kind: Int) -> PeerFrame {
+        switch kind {
+        case 0: .swim(swim())
+        case 1: .presence(presence())
+        case 2: .founding(founding())
+        case 3: .linkPing(token: word())
+        case 4: .linkPong(token: word())
+        case 5: .raft(list { RaftEnvelope(partition: $0.partition(), toStore: StoreID($0.word()), message: $0.raft()) })
+        case 6:
+            .propose(
+                list {
+                    Proposal(id: $0.number(), partition: $0.partition(), hops: UInt8($0.below(256)), command: $0.blob())
+                })
+        case 7: .proposalResults(list { $0.proposalResult() })
+        case 8: .read(list { ReadCall(id: $0.number(), partition: $0.partition(), request: $0.read()) })
+        case 9:
+            .readReplies(
+                list {
+                    ReadReply(
+                        id: $0.number(),
+                        outcome: $0.flag() ? .answered($0.response()) : .notLeader($0.optional { $0.node() }))
+                })
+        case 10: .open(openRequest())
+        case 11: .opened(list { $0.openReply() })
+        case 12: .unsubscribe(list { SubscriptionEnd(slot: $0.number32(), session: SessionID($0.word())) })
+        case 13: .deliver(list { $0.deliverBatch() })
+        case 14:
+            .streamStatus(
+                list {
+                    StreamStatus(
+                        partition: $0.partition(), term: $0.number(), position: $0.number(), digest: $0.word())
+                })
+        case 15: .acks(list { AckBatch(partition: $0.partition(), cursors: $0.list { $0.cursor() }) })
+        default: .revoked(list { $0.id() })
+        }
+    }
+    static let frameKinds = 17
+}

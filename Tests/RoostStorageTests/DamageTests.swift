@@ -1,0 +1,83 @@
+import Foundation
+import NIOCore
+import RoostConsensus
+import RoostModel
+import RoostProtocol
+import RoostStorage
+import Testing
+
+@Suite struct DamageTests {
+    /// Changes a byte of the first place where `marker` stands in the closed database.
+    private func damage(_ directory: TemporaryDirectory, at marker: String) throws {
+        let file = URL(fileURLWithPath: directory.path("roost.db"))
+        var bytes = try Data(contentsOf: file)
+        let place = try #require(bytes.range(of: Data(marker.utf8)))
+        bytes[place.lowerBound] ^= 0x04
+        try bytes.write(to: file)
+    }
+
+    private func makeLog(_ directory: TemporaryDirectory) throws -> PartitionWrite {
+        let store = try SQLiteStore(directory: directory.path)
+        var log = MessageLog(1)
+        var write = log.write(conversation(1), count: 1, firstID: 1, content: "\"first\"")
+        for (n, content) in ["\"second\"", "\"third\""].enumerated() {
+            let next = log.write(conversation(1), count: 1, firstID: UInt64(2 + n), content: content)
+            write.entries += next.entries
+            write.changes += next.changes
+        }
+        write.appliedIndex = 3
+        try store.commit([write])
+        try store.close()
+        return write
+    }
+
+    @Test func aDamagedRowIsNamedWhoeverReadsIt() throws {
+        let directory = try TemporaryDirectory()
+        let write = try makeLog(directory)
+        try damage(directory, at: "second")
+        let store = try SQLiteStore(directory: directory.path)
+        let error = StoreError.corrupt("partition 1, index 2: the row's checksum does not match")
+        #expect(throws: error) { try store.entries(partition: 1, from: 1, through: 3, maxBytes: .max) }
+        #expect(throws: error) {
+            try store.messages(
+                partition: 1, conversation: conversation(1), after: 0, before: .max, descending: true, skip: 0,
+                limit: 9, maxBytes: .max)
+        }
+        #expect(throws: error) { try store.messages(withID: message(2), partition: 1) }
+        // Its neighbours are whole.
+        #expect(try store.entries(partition: 1, from: 3, through: 3, maxBytes: .max) == [write.entries[2]])
+        #expect(try store.messages(withID: message(1), partition: 1).count == 1)
+        // "Unknown" would number it again.
+        let known = store.knownMessage(
+            partition: 1, conversation: conversation(1), sender: user(1), id: message(2))
+        #expect(known?.seq == 2)
+
+        try store.repair(write.entries[1], partition: 1)
+        #expect(try store.entries(partition: 1, from: 1, through: 3, maxBytes: .max) == write.entries)
+    }
+
+    @Test func aMissingRowIsNamed() throws {
+        let directory = try TemporaryDirectory()
+        let store = try SQLiteStore(directory: directory.path)
+        try store.commit([PartitionWrite(partition: 1, entries: [entry(1), entry(2), entry(4)])])
+        #expect(throws: StoreError.corrupt("partition 1, index 3: the row is missing")) {
+            try store.entries(partition: 1, from: 1, through: 9, maxBytes: .max)
+        }
+        #expect(throws: StoreError.corrupt("partition 1, index 3: the row is missing")) {
+            try store.loadPartition(1)
+        }
+    }
+
+    @Test func aLookupThatCannotReadEndsAllWriting() throws {
+        let directory = try TemporaryDirectory()
+        let failures = Collector<StoreError>()
+        let store = try SQLiteStore(directory: directory.path, lookupFailed: { failures.append($0) })
+        try store.close()
+        #expect(
+            store.knownMessage(partition: 1, conversation: conversation(1), sender: user(1), id: message(1)) == nil)
+        #expect(failures.all.count == 1)
+        #expect(throws: try #require(failures.all.first)) {
+            try store.commit([PartitionWrite(partition: 1, entries: [entry(1)])])
+        }
+    }
+}
