@@ -89,5 +89,19 @@ let package = Package(
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
             ], swiftSettings: settings),
+        .testTarget(
+            name: "RoostModelTests", dependencies: ["RoostModel"], swiftSettings: settings),
+        .testTarget(
+            name: "RoostProtocolTests", dependencies: ["RoostModel", "RoostProtocol", nioCore], exclude: ["Vectors"], swiftSettings: settings),
+        .testTarget(
+            name: "RoostClusterTests", dependencies: ["RoostModel", "RoostProtocol", "RoostCluster"], swiftSettings: settings),
+        .testTarget(
+            name: "RoostConsensusTests", dependencies: ["RoostModel", "RoostProtocol", "RoostCluster", "RoostConsensus", nioCore], exclude: ["Raft/Transcripts"], swiftSettings: settings),
+        .testTarget(
+            name: "RoostStorageTests", dependencies: ["RoostModel", "RoostProtocol", "RoostCluster", "RoostConsensus", nioCore, "RoostStorage", .product(name: "GRDB", package: "GRDB.swift")], swiftSettings: settings),
+        .testTarget(
+            name: "RoostNodeTests", dependencies: ["RoostModel", "RoostProtocol", "RoostCluster", "RoostConsensus", nioCore, "RoostStorage", "RoostNode", "RoostSimulation"], swiftSettings: settings),
+        .testTarget(
+            name: "RoostSimulationTests", dependencies: ["RoostModel", "RoostProtocol", "RoostCluster", "RoostConsensus", nioCore, "RoostStorage", "RoostNode", "RoostSimulation"], swiftSettings: settings),
     ]
 )

@@ -70,7 +70,8 @@ public enum RaftMessage: Sendable, Equatable {
     /// `success`: synced through `index`. Otherwise `index` is where the leader should try next (the last index that
     /// may match) and `conflictTerm` the follower's term there.
     case appendReply(term: UInt64, success: Bool, index: UInt64, conflictTerm: UInt64)
-    /// `commit` is bounded by what the follower is known to have. `read` is the newest ReadIndex round, 0 for none.
+    /// `commit` is bounded by what the follower is known to have. `read` is the leader's round of heartbeats,
+    /// rising and echoed: an answer to it proves leadership to the reads (ReadIndex) that came before the round.
     /// `hibernate`: nothing to do; the follower stops its election timer until it is woken.
     case heartbeat(term: UInt64, commit: UInt64, read: UInt64, hibernate: Bool)
     case heartbeatReply(term: UInt64, read: UInt64, lastIndex: UInt64)

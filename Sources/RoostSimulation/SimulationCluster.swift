@@ -88,7 +88,7 @@ package final class SimulationCluster: @unchecked Sendable {
 
     /// Runs an asynchronous body as a task of the simulation and waits for its end, at most `milliseconds`.
     package func await<T: Sendable>(
-        milliseconds: UInt64 = 30_000, _ body: sending @escaping () async -> T
+        milliseconds: UInt64 = 30_000, _ body: @escaping @Sendable () async -> T
     ) -> T? {
         let box = Box<T>()
         executor.perform {

@@ -1,4 +1,4 @@
-import RoostModel
+package import RoostModel
 package import RoostStorage
 
 /// A node's storage in virtual time: real SQLite in memory, commits that take a while, and a crash that forgets what was
@@ -28,12 +28,13 @@ package final class SimulationStorage: Storage, @unchecked Sendable {
         queue.removeAll()
     }
 
-    package func submit(
-        _ write: PartitionWrite, urgent: Bool, completion: @escaping @Sendable (Result<Void, StoreError>) -> Void
-    ) {
-        queue.append((.write(write), completion))
+    package func submit(_ submissions: [StorageSubmission]) {
+        for item in submissions { queue.append((.write(item.write), item.completion)) }
         pump()
     }
+
+    package func resume(_ partition: PartitionID) {}
+    package func onStall(_ handler: @escaping @Sendable (StoreError?) -> Void) {}
 
     package func saveFacts(
         _ facts: NodeFacts, completion: @escaping @Sendable (Result<Void, StoreError>) -> Void

@@ -15,7 +15,9 @@ final class DirectoryLock: Sendable {
             let reason = errno
             let holder = Self.readHolder(descriptor)
             close(descriptor)
-            guard reason == EWOULDBLOCK else { throw Self.failure("data directory \(directory) cannot be locked", reason) }
+            guard reason == EWOULDBLOCK else {
+                throw Self.failure("data directory \(directory) cannot be locked", reason)
+            }
             throw .failed("data directory \(directory) is in use by another node (process \(holder))")
         }
         self.descriptor = descriptor

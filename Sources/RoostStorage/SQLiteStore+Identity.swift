@@ -7,9 +7,9 @@ import RoostProtocol
 extension SQLiteStore {
     /// Synchronous, on a connection of its own; a few microseconds where the pages are in memory.
     ///
-    /// A row of the log that is damaged counts as the message asked for: its hash of 64 bits and its conversation agree,
-    /// and "unknown" would number the message a second time. Any other failure poisons the store (no commit succeeds any
-    /// more) and calls `lookupFailed`.
+    /// A row of the log that is damaged counts as the message asked for: its hash of 64 bits and its conversation
+    /// agree, and "unknown" would number the message a second time. Any other failure poisons the store (no commit
+    /// succeeds any more) and calls `lookupFailed`. Nil once the store is closed: then nothing is decided any more.
     package func knownMessage(
         partition: PartitionID, conversation: ConversationID, sender: UserID, id: MessageID
     ) -> MessageRow? {
@@ -25,16 +25,17 @@ extension SQLiteStore {
         }
     }
 
+    /// For operators: looks into every conversation of the partition, two microseconds each.
     package func messages(withID id: MessageID, partition: PartitionID) throws(StoreError) -> [MessageRow] {
         try read { db in
             var statement = try BoundStatement(
                 db,
                 """
                 SELECT m.seq, m.idx, m.sent_at, m.content_hash, l.position, l.term, l.kind, l.crc, l.body
-                FROM message_ids i CROSS JOIN conversation_keys k ON k.key = i.conversation
+                FROM conversation_keys k CROSS JOIN message_ids i ON i.conversation = k.key AND i.hash = ?2
                 CROSS JOIN messages m ON m.conversation = i.conversation AND m.seq = i.seq
                 LEFT JOIN log l ON l.position = ?1 + m.idx
-                WHERE i.hash = ?2 AND k.partition = ?3 ORDER BY m.idx
+                WHERE k.partition = ?3 ORDER BY m.idx
                 """)
             statement.reset()
             try statement.bind(LogPosition(partition, 0).rowID)

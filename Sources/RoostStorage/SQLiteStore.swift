@@ -34,6 +34,7 @@ package final class SQLiteStore: NodeStore {
     let keys: ConversationKeys
     /// Set when a lookup failed whose answer decided something: see `knownMessage`.
     let poison = Mutex<StoreError?>(nil)
+    private let isClosed = Atomic(false)
     private let lookupFailed: @Sendable (StoreError) -> Void
     private let lock: DirectoryLock?
 
@@ -84,6 +85,7 @@ package final class SQLiteStore: NodeStore {
 
     /// Closes all connections; waits for calls under way. Calls after it fail.
     package func close() throws(StoreError) {
+        isClosed.store(true, ordering: .releasing)
         try mappingErrors(directory: directory) {
             try readers.close()
             try lookups.close()
@@ -102,6 +104,7 @@ package final class SQLiteStore: NodeStore {
     }
 
     func poisoned(by error: StoreError) {
+        guard !isClosed.load(ordering: .acquiring) else { return }
         poison.withLock { $0 = $0 ?? error }
         lookupFailed(error)
     }

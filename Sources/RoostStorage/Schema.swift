@@ -74,10 +74,11 @@ enum Schema {
                     conversation INTEGER NOT NULL, seq INTEGER NOT NULL, idx INTEGER NOT NULL,
                     sent_at INTEGER NOT NULL, content_hash INTEGER NOT NULL,
                     PRIMARY KEY (conversation, seq)) WITHOUT ROWID;
-                -- hash: StableHash of the message's id. Id and sender are read from the log.
+                -- hash: StableHash of the message's id. Id and sender are read from the log. By conversation first, so
+                -- that random ids touch few pages.
                 CREATE TABLE message_ids (
-                    hash INTEGER NOT NULL, conversation INTEGER NOT NULL, seq INTEGER NOT NULL,
-                    PRIMARY KEY (hash, conversation, seq)) WITHOUT ROWID;
+                    conversation INTEGER NOT NULL, hash INTEGER NOT NULL, seq INTEGER NOT NULL,
+                    PRIMARY KEY (conversation, hash, seq)) WITHOUT ROWID;
                 """)
     }
 

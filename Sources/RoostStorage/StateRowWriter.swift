@@ -25,7 +25,7 @@ struct StateRowWriter {
             db,
             "INSERT OR REPLACE INTO messages (conversation, seq, idx, sent_at, content_hash) VALUES (?, ?, ?, ?, ?)")
         insertMessageID = try BoundStatement(
-            db, "INSERT OR REPLACE INTO message_ids (hash, conversation, seq) VALUES (?, ?, ?)")
+            db, "INSERT OR REPLACE INTO message_ids (conversation, hash, seq) VALUES (?, ?, ?)")
         insertSendOrder = try BoundStatement(
             db,
             "INSERT OR REPLACE INTO send_orders (conversation, session, run, counter, idx) VALUES (?, ?, ?, ?, ?)")
@@ -59,8 +59,8 @@ struct StateRowWriter {
         try insertMessage.bind(bits: row.contentHash)
         try insertMessage.run()
         insertMessageID.reset()
-        try insertMessageID.bind(bits: StableHash.of(row.id.uuid))
         try insertMessageID.bind(key)
+        try insertMessageID.bind(bits: StableHash.of(row.id.uuid))
         try insertMessageID.bind(bits: row.seq)
         try insertMessageID.run()
     }

@@ -77,7 +77,9 @@ package final class ThreadedStorage: Storage {
 
     package func resume(_ partition: PartitionID) { writes.withLock { $0.resume(partition) } }
 
-    package func onStall(_ handler: @escaping @Sendable (StoreError?) -> Void) { stallHandler.withLock { $0 = handler } }
+    package func onStall(_ handler: @escaping @Sendable (StoreError?) -> Void) {
+        stallHandler.withLock { $0 = handler }
+    }
 
     package func read<T: Sendable>(
         _ job: @escaping @Sendable (any NodeStore) throws(StoreError) -> T,

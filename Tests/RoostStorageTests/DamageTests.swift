@@ -70,14 +70,32 @@ import Testing
 
     @Test func aLookupThatCannotReadEndsAllWriting() throws {
         let directory = try TemporaryDirectory()
+        _ = try makeLog(directory)
+        let failures = Collector<StoreError>()
+        let store = try SQLiteStore(directory: directory.path, lookupFailed: { failures.append($0) })
+        // All pages but the first, beneath the open connections.
+        let file = try FileHandle(forWritingTo: URL(fileURLWithPath: directory.path("roost.db")))
+        let pages = try file.seekToEnd() / 4096
+        try file.seek(toOffset: 4096)
+        try file.write(contentsOf: Data(repeating: 0xff, count: Int(pages - 1) * 4096))
+        try file.close()
+        #expect(
+            store.knownMessage(partition: 1, conversation: conversation(1), sender: user(1), id: message(1)) == nil)
+        #expect(failures.all.count == 1)
+        #expect(throws: try #require(failures.all.first)) {
+            try store.commit([PartitionWrite(partition: 9, hardState: RaftHardState(term: 1))])
+        }
+    }
+
+    @Test func aLookupAfterTheEndIsNoFailure() throws {
+        let directory = try TemporaryDirectory()
         let failures = Collector<StoreError>()
         let store = try SQLiteStore(directory: directory.path, lookupFailed: { failures.append($0) })
         try store.close()
         #expect(
             store.knownMessage(partition: 1, conversation: conversation(1), sender: user(1), id: message(1)) == nil)
-        #expect(failures.all.count == 1)
-        #expect(throws: try #require(failures.all.first)) {
-            try store.commit([PartitionWrite(partition: 1, entries: [entry(1)])])
-        }
+        #expect(failures.all.isEmpty)
+        #expect(throws: StoreError.self) { try store.commit([PartitionWrite(partition: 1, entries: [entry(1)])]) }
+        #expect(throws: StoreError.self) { try store.loadFacts() }
     }
 }

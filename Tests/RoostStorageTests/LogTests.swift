@@ -69,7 +69,8 @@ import Testing
         #expect(try store.loadPartition(1).hardState == RaftHardState(term: 2, vote: vote))
     }
 
-    @Test(arguments: [[1], [1, 1, 1], [1, 2, 3], [1, 1, 5, 5, 5, 9], [2, 3, 3, 3, 3, 3, 3, 3, 3, 4, 4]] as [[UInt64]])
+    @Test(
+        arguments: [[1], [1, 1, 1], [1, 2, 3], [1, 1, 5, 5, 5, 9], [2, 3, 3, 3, 3, 3, 3, 3, 3, 4, 4]] as [[UInt64]])
     func termRunsAreFound(terms: [UInt64]) throws {
         let entries = terms.enumerated().map { entry(UInt64($0.offset + 1), term: $0.element) }
         try store.commit([PartitionWrite(partition: 9, entries: entries)])

@@ -55,7 +55,8 @@ import Testing
                         action: MembershipAction.allCases.randomElement(using: &generator) ?? .add))
             case 3:
                 command = .advanceCursors([
-                    CursorAdvance(user: user(n), device: device("phone"), conversation: conversation(n), seq: index / 8)
+                    CursorAdvance(
+                        user: user(n), device: device("phone"), conversation: conversation(n), seq: 1 + index / 200)
                 ])
             case 4:
                 command = .createAccount(

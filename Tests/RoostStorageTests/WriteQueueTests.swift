@@ -1,7 +1,8 @@
-@testable import RoostStorage
 import RoostModel
 import RoostProtocol
 import Testing
+
+@testable import RoostStorage
 
 @Suite struct WriteQueueTests {
     private func options(_ change: (inout ThreadedStorage.Options) -> Void = { _ in }) -> ThreadedStorage.Options {

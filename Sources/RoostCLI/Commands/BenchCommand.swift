@@ -1,7 +1,9 @@
 internal import ArgumentParser
 internal import Foundation
 internal import RoostClient
+internal import RoostModel
 internal import RoostNode
+internal import RoostServer
 
 struct BenchCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -49,7 +51,6 @@ struct BenchCommand: AsyncParsableCommand {
 
     func run() async throws {
         let file = servers == nil ? try config.load() : try config.loadIfPresent()
-        let names = file?.nodes.map(\.id.description) ?? []
         let urls = servers?.split(separator: ",").map(String.init) ?? file?.nodes.map(\.clientURL) ?? []
         let addresses = try urls.map { url in
             guard let address = ServerAddress(url) else {
@@ -58,12 +59,12 @@ struct BenchCommand: AsyncParsableCommand {
             return address
         }
         try check(addresses)
-        let names2 = servers == nil ? names : []
+        let names = servers == nil ? file?.nodes.map(\.id.name) ?? [] : []
         let all = Array(addresses.indices)
         let plan = BenchPlan(
             pairs: pairs ?? (groups == 0 && idle == 0 ? 8 : 0), groups: groups, groupSize: groupSize, idle: idle,
-            senders: try pick("--sender-nodes", senderNodes, names2, all),
-            receivers: try pick("--receiver-nodes", receiverNodes, names2, all), idleServers: all)
+            senders: try pick("--sender-nodes", senderNodes, names, all),
+            receivers: try pick("--receiver-nodes", receiverNodes, names, all), idleServers: all)
         OpenFileLimit.raise()
         let progress = isatty(2) == 1
         let report = try await reporting {
@@ -72,7 +73,7 @@ struct BenchCommand: AsyncParsableCommand {
                 warmup: warmup ?? (messages == nil ? 2 : 0), duration: duration ?? (messages == nil ? 10 : 600),
                 drainTimeout: drainTimeout, connectTimeout: 30 + Double(plan.endpoints.count) / 100)
             let run = BenchRun(
-                settings: settings, times: times, processes: try processes(addresses, names2), showsProgress: progress)
+                settings: settings, times: times, processes: try processes(addresses, names), showsProgress: progress)
             return try await run.run()
         }
         if progress { Console.write("\r\u{1b}[K", to: 2) }
@@ -142,12 +143,8 @@ struct BenchCommand: AsyncParsableCommand {
             }
         }
         return addresses.enumerated().compactMap { index, address in
-            guard ConfigHosts.isLocal(address.host), let pid = ProcessStats.listener(port: address.port) else { return nil }
+            guard ConfigFile.isLoopback(address.host), let pid = ProcessStats.listener(port: address.port) else { return nil }
             return (names.indices.contains(index) ? names[index] : address.authority, pid)
         }
     }
-}
-
-enum ConfigHosts {
-    static func isLocal(_ host: String) -> Bool { host == "localhost" || host == "::1" || host.hasPrefix("127.") }
 }

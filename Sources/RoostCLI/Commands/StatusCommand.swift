@@ -67,7 +67,8 @@ enum StatusTable {
         let peers = linkRows(links)
         if !peers.isEmpty {
             lines.append("")
-            lines += Console.table(["LINK", "CONNECTED", "ROUND TRIP", "QUEUE"], peers.map { [asked + " - " + $0[0]] + $0[1...] })
+            lines += Console.table(
+                ["LINK", "CONNECTED", "ROUND TRIP", "QUEUE"], peers.map { ["\(asked) - \($0[0])"] + $0[1...] })
         }
         return lines
     }
@@ -83,22 +84,15 @@ enum StatusTable {
         return line + ", WITHOUT A LEADER: \(ids)" + (leaderless.count > 16 ? ", …" : "")
     }
 
-    /// Peer, connected, round trip, queue; whatever of it the node tells.
+    /// Peer, connected, round trip, queue.
     private static func linkRows(_ links: JSONValue) -> [[String]] {
-        let list = links.arrayValue ?? links["links"]?.arrayValue ?? []
-        return list.map { link in
-            let name = first(link, ["node_id", "peer", "id", "node"])
-            let roundTrip = first(link, ["round_trip_ms", "rtt_ms"])
-            let unit = roundTrip == "-" ? "" : " ms"
+        (links.arrayValue ?? []).map { link in
+            let roundTrip = link["round_trip_us"]?.doubleValue.map { "\(($0 / 10).rounded() / 100) ms" }
             return [
-                name, text(link["connected"]), roundTrip + unit, first(link, ["queue_bytes", "queued_bytes", "queue"]),
+                text(link["node_id"]), text(link["connected"]), roundTrip ?? "-",
+                link["queued_bytes"]?.intValue.map { "\($0) B" } ?? "-",
             ]
         }
-    }
-
-    private static func first(_ value: JSONValue, _ keys: [String]) -> String {
-        for key in keys where value[key] != nil { return text(value[key]) }
-        return "-"
     }
 
     private static func text(_ value: JSONValue?) -> String {

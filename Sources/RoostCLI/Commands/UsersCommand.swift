@@ -1,6 +1,7 @@
 internal import ArgumentParser
 internal import Foundation
 internal import RoostClient
+internal import RoostModel
 internal import RoostNode
 
 struct UsersCommand: AsyncParsableCommand {
@@ -69,7 +70,7 @@ private struct ListUsers: AsyncParsableCommand {
     func run() async throws {
         try await options.with { client in
             let answer = try await client.get("/admin/users")
-            let users = answer.arrayValue ?? answer["users"]?.arrayValue ?? []
+            let users = answer.arrayValue ?? []
             let rows = users.map { user in
                 let disabled = if case .bool(true)? = user["disabled"] { true } else { false }
                 return [
@@ -87,13 +88,32 @@ private struct DisableUser: AsyncParsableCommand {
         commandName: "disable", abstract: "End an account's sessions and refuse its logins.")
 
     @Option(help: "The account's name.")
-    var username: String
+    var username: String?
+    @Option(help: "The account's id, instead of its name.")
+    var userID: String?
     @OptionGroup var options: AdminOptions
 
     func run() async throws {
         try await options.with { client in
-            let answer = try await client.post("/admin/users", ["username": username, "action": "disable"])
-            try options.show(answer, ["disabled \(username)"])
+            let id = try await id(client)
+            let answer = try await client.post("/admin/users/\(id)/disable", [:])
+            try options.show(answer, ["disabled \(username ?? id.description)"])
+        }
+    }
+
+    private func id(_ client: AdminClient) async throws -> UserID {
+        switch (username, userID) {
+        case (nil, let text?):
+            guard let id = UserID(text) else { throw Failure("--user-id is not an id", .usage) }
+            return id
+        case (let name?, nil):
+            let users = try await client.get("/admin/users").arrayValue ?? []
+            let user = users.first { $0["username"]?.stringValue?.lowercased() == name.lowercased() }
+            guard let id = user?["user_id"]?.stringValue.flatMap({ UserID($0) }) else {
+                throw Failure("there is no user \(name)")
+            }
+            return id
+        default: throw Failure("one of --username and --user-id is needed", .usage)
         }
     }
 }

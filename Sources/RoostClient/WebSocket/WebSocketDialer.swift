@@ -76,18 +76,18 @@ package enum WebSocketDialer {
                 let handler = WebSocketHandler(
                     maxMessage: request.maxMessage, randomMask: request.randomMask, delegate: delegate)
                 try channel.pipeline.syncOperations.addHandler(handler)
+                upgraded.succeed(channel)
             }
         }
         let asking = UpgradeRequestHandler(request: request, upgraded: upgraded)
         let bound = NIOLoopBound(asking, eventLoop: channel.eventLoop)
         try channel.pipeline.syncOperations.addHTTPClientHandlers(
+            // The first frames often come in one packet with the answer to the upgrade.
+            leftOverBytesStrategy: .forwardBytes,
             withClientUpgrade: (
                 upgraders: [upgrader],
                 completionHandler: { context in
-                    let channel = context.channel
-                    channel.pipeline.syncOperations.removeHandler(bound.value).whenComplete { _ in
-                        upgraded.succeed(channel)
-                    }
+                    context.pipeline.syncOperations.removeHandler(bound.value, promise: nil)
                 }
             ))
         try channel.pipeline.syncOperations.addHandler(asking)

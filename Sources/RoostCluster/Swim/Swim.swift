@@ -4,7 +4,7 @@ package import RoostProtocol
 /// Who is reachable: SWIM (Das, Gupta, Motivala 2002) with suspicion and incarnations, and Lifeguard (Dadgar, Phillips,
 /// Currey 2017). A pure machine; its shell owes it:
 /// 1. `tick` when `nextDeadline` is reached. A late one is taken for this node's own lag.
-/// 2. Every message of an established link, in order; `linkUp` after each handshake, `linkDown` when a link breaks.
+/// 2. Every message of an established link, in order; `linkUp` once the control lane is up, `linkDown` when it breaks.
 /// 3. Every `send` is written, or dropped where no link is up: a loss is what the machine is made for.
 /// 4. On `conflictingSelf` a higher epoch, synced, then `epochRaised`.
 ///

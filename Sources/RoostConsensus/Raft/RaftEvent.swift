@@ -38,8 +38,8 @@ extension RaftGroup {
 
     /// What the shell has to do, in order.
     package enum Action: Sendable {
-        /// Write term and vote, delete all entries from `truncateFrom` on, write `entries`: atomically, after all earlier
-        /// ones. Then `persisted`.
+        /// Write term and vote, delete all entries from `truncateFrom` on, write `entries`: atomically, and after all
+        /// earlier ones. Then `persisted`.
         case persist(ticket: UInt64, hardState: RaftHardState?, truncateFrom: UInt64?, entries: [RaftEntry])
         /// To be sent at once: what has to wait for `persisted` is held back by the group.
         case send(RaftMessage, to: RaftPeer)

@@ -4,9 +4,22 @@ import RoostModel
 import RoostStorage
 
 extension Node {
-    /// What became of a write. A full disk may pass: the write is tried again, with all that follows it in its
-    /// partition, and until then nothing is confirmed and leadership goes elsewhere. Anything else leaves unknown what
-    /// is on disk, so the process ends.
+    /// The disk is full, or has room again. Until it has, writes wait and nothing is confirmed: leadership goes elsewhere,
+    /// sends are refused, reads and deliveries go on.
+    func storageStalled(_ error: StoreError?) {
+        if let error {
+            context.logger.error("writing to the database: no space (\(error)); this node steps down until there is some")
+        } else {
+            context.logger.notice("writing to the database: there is space again")
+        }
+        for partition in sortedPartitions {
+            partition.onCore { $0.receive(error == nil ? .storageAvailable : .storageFull) }
+        }
+    }
+
+    /// What became of a write. `.full` is a queue at its bound: the write is tried again, with all that follows it in
+    /// its partition, and until then the partition is led elsewhere. Anything else leaves unknown what is on disk, so
+    /// the process ends.
     func written(_ item: PendingWrite, _ result: Result<Void, StoreError>) {
         let partition = item.write.partition
         writesInFlight[partition, default: 1] -= 1
@@ -47,7 +60,6 @@ extension Node {
                     PendingWrite(order: last.order, write: last.write, urgent: last.urgent) { [weak self] in
                         last.completion()
                         self?.onCore { node in
-                            node.saidFull = false
                             node.partitions[partition]?.onCore { $0.receive(.storageAvailable) }
                         }
                     })
@@ -59,11 +71,7 @@ extension Node {
 
     func storageFailed(_ error: StoreError, doing what: String) {
         switch error {
-        case .full(let detail):
-            if !saidFull {
-                saidFull = true
-                context.logger.error("\(what): no space (\(detail)); this node steps down until there is some")
-            }
+        case .full(let detail): context.logger.warning("\(what): \(detail); it is tried again")
         case .corrupt(let detail): fail("\(what): the database is damaged: \(detail)")
         case .failed(let detail): fail("\(what): \(detail)")
         }

@@ -69,10 +69,9 @@ package actor Node {
     private var unflushed: Set<PartitionID> = []
     private var writeCount: UInt64 = 0
     var writesInFlight: [PartitionID: Int] = [:]
-    /// Writes refused for want of space, and what came after them, to be tried again in their order.
+    /// Writes refused by a queue at its bound, and what came after them, to be tried again in their order.
     var stalledWrites: [PartitionID: [PendingWrite]] = [:]
     var retryScheduled = false
-    var saidFull = false
     private var tickTimer: (any ScheduledTimer)?
     private var ticks: UInt64 = 0
 
@@ -132,6 +131,7 @@ package actor Node {
 
     package func start() {
         swim.setDigests(presence.digests())
+        context.storage.onStall { [weak self] error in self?.onCore { $0.storageStalled(error) } }
         var actions: [Founding.Action] = []
         founding.start(into: &actions)
         perform(actions)
@@ -240,12 +240,13 @@ package actor Node {
         guard !writes.isEmpty else { return }
         let batch = writes
         writes.removeAll(keepingCapacity: true)
-        for item in batch {
-            writesInFlight[item.write.partition, default: 0] += 1
-            context.storage.submit(item.write, urgent: item.urgent) { [weak self] result in
-                self?.onCore { $0.written(item, result) }
-            }
-        }
+        for item in batch { writesInFlight[item.write.partition, default: 0] += 1 }
+        context.storage.submit(
+            batch.map { item in
+                StorageSubmission(write: item.write, urgent: item.urgent) { [weak self] result in
+                    self?.onCore { $0.written(item, result) }
+                }
+            })
     }
 
     private func scheduleStateFlush() {

@@ -73,12 +73,12 @@ struct AdminConversationRoutes {
         let online = await node.presence(of: location.readers).filter(\.online)
         let fates = devices.map { MessageFate(location, device: $0, online: online) }
         let view = await node.view().partitions.first { $0.id == partition }
-        return .json { Self.write(id, location, partition, view, fates, into: &$0) }
+        return .json { Self.write(id, location, partition, view, fates, here: node.nodeID, into: &$0) }
     }
 
     private static func write(
         _ id: MessageID, _ location: MessageLocation, _ partition: PartitionID, _ view: NodeView.PartitionView?,
-        _ fates: [MessageFate], into json: inout JSONText
+        _ fates: [MessageFate], here: NodeID, into json: inout JSONText
     ) {
         json.object {
             $0.field("id", id.description)
@@ -95,9 +95,12 @@ struct AdminConversationRoutes {
                 json.object {
                     $0.field("node_id", replica.node.name)
                     $0.field("role", replica.isVoter ? "voter" : "learner")
-                    // Only the leader knows how far the others are.
                     $0.key("holds")
-                    if let match = replica.matchIndex { $0.value(match >= location.index) } else { $0.value(nil) }
+                    if let holds = view?.holds(location.index, at: replica, here: here) {
+                        $0.value(holds)
+                    } else {
+                        $0.value(nil)
+                    }
                 }
             }
             $0.key("readers")
@@ -105,6 +108,14 @@ struct AdminConversationRoutes {
             $0.key("devices")
             $0.array(fates) { $0.fate($1) }
         }
+    }
+}
+
+extension NodeView.PartitionView {
+    /// Nil where this node cannot know: of the others only the leader knows how far they are.
+    func holds(_ index: UInt64, at replica: NodeView.Replica, here: NodeID) -> Bool? {
+        if leader == here, let match = replica.matchIndex { return match >= index }
+        return replica.node == here ? lastIndex >= index : nil
     }
 }
 

@@ -60,7 +60,7 @@ struct ClusterRoutes {
                     $0.field("leader", partition.leader?.name)
                     $0.field("term", partition.term)
                     $0.key("replicas")
-                    $0.array(partition.replicas) { $0.replica($1) }
+                    $0.array(partition.replicas) { $0.replica($1, asLeader: partition.leader == node.nodeID) }
                     $0.field("last_index", partition.lastIndex)
                     $0.field("commit_index", partition.commitIndex)
                     $0.field("applied_index", partition.appliedIndex)
@@ -117,12 +117,13 @@ struct ClusterRoutes {
 }
 
 extension JSONText {
-    mutating func replica(_ replica: NodeView.Replica) {
+    /// - Parameter asLeader: this node leads, and so knows how far the replica is.
+    mutating func replica(_ replica: NodeView.Replica, asLeader: Bool) {
         object {
             $0.field("node_id", replica.node.name)
             $0.field("role", replica.isVoter ? "voter" : "learner")
             $0.key("match_index")
-            if let match = replica.matchIndex { $0.value(match) } else { $0.value(nil) }
+            if asLeader, let match = replica.matchIndex { $0.value(match) } else { $0.value(nil) }
         }
     }
 

@@ -76,9 +76,9 @@ private struct PresenceModel {
         switch random(20) {
         case 0..<6:
             session += 1
-            tables[index].announce(entry(number, device, session: session, since: Int64(session)), now: now)
+            tables[index].announce(presenceEntry(number, device, session: session, since: Int64(session)), now: now)
         case 6..<10:
-            for found in tables[index].sessions(of: user(number)) where found.node == tables[index].me {
+            for found in tables[index].sessions(of: presenceUser(number)) where found.node == tables[index].me {
                 let entry = found.entry
                 tables[index].withdraw(
                     user: entry.user, device: entry.device, session: entry.session, at: Int64(session), now: now)
@@ -97,7 +97,8 @@ private struct PresenceModel {
                 let status: MemberStatus = random(2) == 0 ? .alive : .dead
                 var actions: [PresenceTable.Action] = []
                 tables[index].memberChanged(
-                    member(Self.id(other), status, epoch: tables[other].epoch), wall: Int64(session), into: &actions)
+                    memberState(Self.id(other), status, epoch: tables[other].epoch), wall: Int64(session),
+                    into: &actions)
                 perform(actions, at: index)
             }
         }
@@ -114,7 +115,7 @@ private struct PresenceModel {
                 for other in tables.indices where other != index {
                     var actions: [PresenceTable.Action] = []
                     tables[index].memberChanged(
-                        member(Self.id(other), .alive, epoch: tables[other].epoch), wall: 0, into: &actions)
+                        memberState(Self.id(other), .alive, epoch: tables[other].epoch), wall: 0, into: &actions)
                     perform(actions, at: index)
                     compare(other, index)
                 }
@@ -162,7 +163,7 @@ struct PresenceConvergenceTests {
         var model = PresenceModel(count: 3, seed: 1, limits: PresenceLimits())
         for number in UInt64(0)..<500 {
             let index = Int(number % 3)
-            model.tables[index].announce(entry(number, session: number + 1), now: 0)
+            model.tables[index].announce(presenceEntry(number, session: number + 1), now: 0)
             if number % 7 == 0 { model.broadcast(model.tables[index].flush(), from: index) }
             while let flight = model.flights.first {
                 model.flights.removeFirst()
@@ -182,7 +183,7 @@ struct PresenceConvergenceTests {
     func newcomer(count: Int) {
         var model = PresenceModel(count: 2, seed: 3, limits: PresenceLimits())
         for number in 0..<UInt64(count) {
-            model.tables[0].announce(entry(number % 1_700, "d\(number)", session: 1), now: 0)
+            model.tables[0].announce(presenceEntry(number % 1_700, "d\(number)", session: 1), now: 0)
         }
         _ = model.tables[0].flush()
         model.tables[0].raise(to: 2)

@@ -3,15 +3,16 @@ import RoostModel
 import RoostProtocol
 import Testing
 
-func user(_ number: UInt64) -> UserID { UserID(UUID128(high: 7, low: number)) }
+func presenceUser(_ number: UInt64) -> UserID { UserID(UUID128(high: 7, low: number)) }
 
-func entry(_ number: UInt64, _ device: String = "phone", session: UInt64 = 1, since: Int64 = 0) -> PresenceEntry {
+func presenceEntry(_ number: UInt64, _ device: String = "phone", session: UInt64 = 1, since: Int64 = 0) -> PresenceEntry
+{
     PresenceEntry(
-        user: user(number), device: DeviceID(validated: device), session: SessionID(session),
+        user: presenceUser(number), device: DeviceID(validated: device), session: SessionID(session),
         generation: Generation(term: 1, count: session), since: since)
 }
 
-func member(_ node: NodeID, _ status: MemberStatus, epoch: Epoch = 1) -> MemberState {
+func memberState(_ node: NodeID, _ status: MemberStatus, epoch: Epoch = 1) -> MemberState {
     MemberState(node: node, epoch: epoch, incarnation: 0, status: status, address: "h", since: 0)
 }
 
@@ -69,9 +70,9 @@ struct PresenceTableTests {
     func batching() {
         var pair = Pair()
         #expect(pair.a.nextFlush == nil)
-        pair.a.announce(entry(1), now: 100)
-        pair.a.announce(entry(2), now: 200)
-        pair.a.withdraw(user: user(1), device: entry(1).device, session: SessionID(1), at: 50, now: 300)
+        pair.a.announce(presenceEntry(1), now: 100)
+        pair.a.announce(presenceEntry(2), now: 200)
+        pair.a.withdraw(user: presenceUser(1), device: presenceEntry(1).device, session: SessionID(1), at: 50, now: 300)
         #expect(pair.a.nextFlush == 100 + PresenceLimits().batchDelay)
         let messages = pair.a.flush()
         #expect(pair.a.nextFlush == nil)
@@ -87,33 +88,37 @@ struct PresenceTableTests {
     @Test("a session withdraws only its own entry, and an older one does not replace a newer")
     func ownSession() {
         var pair = Pair()
-        let announced = [1, 2, 1].map { pair.a.announce(entry(1, session: $0), now: 0) }
+        let announced = [1, 2, 1].map { pair.a.announce(presenceEntry(1, session: $0), now: 0) }
         #expect(announced == [true, true, false])
         func withdraw(_ session: UInt64) -> Bool {
-            pair.a.withdraw(user: user(1), device: entry(1).device, session: SessionID(session), at: 9, now: 0)
+            pair.a.withdraw(
+                user: presenceUser(1), device: presenceEntry(1).device, session: SessionID(session), at: 9, now: 0)
         }
         let stale = withdraw(1)
         #expect(!stale)
-        #expect(pair.a.sessions(of: user(1)).map(\.entry.session) == [SessionID(2)])
+        #expect(pair.a.sessions(of: presenceUser(1)).map(\.entry.session) == [SessionID(2)])
         let withdrawn = [withdraw(2), withdraw(2)]
         #expect(withdrawn == [true, false])
-        #expect(pair.a.sessions(of: user(1)).isEmpty)
-        #expect(pair.a.lastOnline(user: user(1), device: entry(1).device) == 9)
+        #expect(pair.a.sessions(of: presenceUser(1)).isEmpty)
+        #expect(pair.a.lastOnline(user: presenceUser(1), device: presenceEntry(1).device) == 9)
     }
 
     @Test("deltas tell what appeared, was replaced, and disappeared")
     func deltas() {
         var pair = Pair()
-        pair.a.announce(entry(1), now: 0)
-        pair.a.announce(entry(2), now: 0)
+        pair.a.announce(presenceEntry(1), now: 0)
+        pair.a.announce(presenceEntry(2), now: 0)
         pair.deliver(pair.a.flush())
-        #expect(pair.takeTold() == [.appeared(entry(1), node: "a"), .appeared(entry(2), node: "a")])
-        pair.a.announce(entry(1, session: 5), now: 0)
-        pair.a.withdraw(user: user(2), device: entry(2).device, session: SessionID(1), at: 77, now: 0)
+        #expect(pair.takeTold() == [.appeared(presenceEntry(1), node: "a"), .appeared(presenceEntry(2), node: "a")])
+        pair.a.announce(presenceEntry(1, session: 5), now: 0)
+        pair.a.withdraw(user: presenceUser(2), device: presenceEntry(2).device, session: SessionID(1), at: 77, now: 0)
         pair.deliver(pair.a.flush())
-        #expect(pair.takeTold() == [.appeared(entry(1, session: 5), node: "a"), .disappeared(entry(2), node: "a")])
-        #expect(pair.b.lastOnline(user: user(2), device: entry(2).device) == 77)
-        #expect(pair.b.devices(on: "a") == [entry(1, session: 5)])
+        #expect(
+            pair.takeTold() == [
+                .appeared(presenceEntry(1, session: 5), node: "a"), .disappeared(presenceEntry(2), node: "a"),
+            ])
+        #expect(pair.b.lastOnline(user: presenceUser(2), device: presenceEntry(2).device) == 77)
+        #expect(pair.b.devices(on: "a") == [presenceEntry(1, session: 5)])
         #expect(pair.b.deviceCount(on: "a") == 1)
         #expect(pair.b.onlineDevices == 1)
         #expect(
@@ -126,11 +131,11 @@ struct PresenceTableTests {
         "a delta that does not continue is not applied: the owner is asked, once per timeout, and answers with a delta")
     func gap() {
         var pair = Pair()
-        pair.a.announce(entry(1), now: 0)
+        pair.a.announce(presenceEntry(1), now: 0)
         pair.deliver(pair.a.flush())
-        pair.a.announce(entry(2), now: 0)
+        pair.a.announce(presenceEntry(2), now: 0)
         _ = pair.a.flush()  // Lost.
-        pair.a.announce(entry(3), now: 0)
+        pair.a.announce(presenceEntry(3), now: 0)
         let third = pair.a.flush()
         pair.deliver(third)
         pair.deliver(third)
@@ -156,11 +161,11 @@ struct PresenceTableTests {
         limits.keptChanges = 4
         limits.changesPerMessage = 3
         var pair = Pair(limits: limits)
-        for number in UInt64(1)...3 { pair.a.announce(entry(number), now: 0) }
+        for number in UInt64(1)...3 { pair.a.announce(presenceEntry(number), now: 0) }
         pair.deliver(pair.a.flush())
         _ = pair.takeTold()
-        pair.a.withdraw(user: user(1), device: entry(1).device, session: SessionID(1), at: 1, now: 0)
-        for number in UInt64(4)...11 { pair.a.announce(entry(number), now: 0) }
+        pair.a.withdraw(user: presenceUser(1), device: presenceEntry(1).device, session: SessionID(1), at: 1, now: 0)
+        for number in UInt64(4)...11 { pair.a.announce(presenceEntry(number), now: 0) }
         _ = pair.a.flush()
         pair.compare()
         let chunks = pair.answers()
@@ -169,9 +174,10 @@ struct PresenceTableTests {
         #expect(pair.b.deviceCount(on: "a") == 3)
         #expect(pair.told.isEmpty)
         pair.deliver([chunks[1]])
-        #expect(pair.b.devices(on: "a") == (2...11).map { entry($0) })
+        #expect(pair.b.devices(on: "a") == (2...11).map { presenceEntry($0) })
         #expect(
-            pair.told == [.disappeared(entry(1), node: "a")] + (4...11).map { .appeared(entry($0), node: "a") })
+            pair.told == [.disappeared(presenceEntry(1), node: "a")]
+                + (4...11).map { .appeared(presenceEntry($0), node: "a") })
         #expect(pair.a.checkInvariants().isEmpty)
         pair.deliver(chunks)
         #expect(pair.b.deviceCount(on: "a") == 10)
@@ -183,18 +189,18 @@ struct PresenceTableTests {
         limits.keptChanges = 2
         limits.changesPerMessage = 2
         var pair = Pair(limits: limits)
-        for number in UInt64(1)...4 { pair.a.announce(entry(number), now: 0) }
+        for number in UInt64(1)...4 { pair.a.announce(presenceEntry(number), now: 0) }
         _ = pair.a.flush()
         pair.compare()
         let old = pair.answers()
         pair.deliver([old[0]])
-        for number in UInt64(5)...8 { pair.a.announce(entry(number), now: 0) }
+        for number in UInt64(5)...8 { pair.a.announce(presenceEntry(number), now: 0) }
         _ = pair.a.flush()
         pair.now += 10 * limits.requestTimeout
         pair.compare()
         let new = pair.answers()
         pair.deliver([new[1], old[1], new[0], new[3], new[2]])
-        #expect(pair.b.devices(on: "a") == (1...8).map { entry($0) })
+        #expect(pair.b.devices(on: "a") == (1...8).map { presenceEntry($0) })
     }
 
     @Test("an empty part below the floor is a snapshot of no entries")
@@ -202,13 +208,13 @@ struct PresenceTableTests {
         var limits = PresenceLimits()
         limits.keptChanges = 1
         var pair = Pair(limits: limits)
-        pair.a.announce(entry(1), now: 0)
+        pair.a.announce(presenceEntry(1), now: 0)
         pair.deliver(pair.a.flush())
         for session in UInt64(2)...5 {
-            pair.a.announce(entry(1, session: session), now: 0)
+            pair.a.announce(presenceEntry(1, session: session), now: 0)
             _ = pair.a.flush()
         }
-        pair.a.withdraw(user: user(1), device: entry(1).device, session: SessionID(5), at: 1, now: 0)
+        pair.a.withdraw(user: presenceUser(1), device: presenceEntry(1).device, session: SessionID(5), at: 1, now: 0)
         _ = pair.a.flush()
         pair.compare()
         pair.deliver(pair.answers())
@@ -220,37 +226,37 @@ struct PresenceTableTests {
     @Test("dead and left hide a part, alive in the same epoch shows it again", arguments: [MemberStatus.dead, .left])
     func hide(status: MemberStatus) {
         var pair = Pair()
-        pair.a.announce(entry(1), now: 0)
+        pair.a.announce(presenceEntry(1), now: 0)
         pair.deliver(pair.a.flush())
         _ = pair.takeTold()
-        pair.change(member("a", .suspect))
+        pair.change(memberState("a", .suspect))
         #expect(pair.takeTold().isEmpty)
-        pair.change(member("a", status), wall: 123)
+        pair.change(memberState("a", status), wall: 123)
         #expect(pair.takeTold() == [.partChanged("a")])
-        #expect(pair.b.sessions(of: user(1)).isEmpty)
+        #expect(pair.b.sessions(of: presenceUser(1)).isEmpty)
         #expect(pair.b.devices(on: "a").isEmpty)
         #expect(pair.b.onlineDevices == 0)
         #expect(pair.b.digests().map(\.node) == ["b"])
-        #expect(pair.b.lastOnline(user: user(1), device: entry(1).device) == 123)
+        #expect(pair.b.lastOnline(user: presenceUser(1), device: presenceEntry(1).device) == 123)
         // What comes meanwhile is kept, and told only when it is shown.
-        pair.a.announce(entry(2), now: 0)
+        pair.a.announce(presenceEntry(2), now: 0)
         pair.deliver(pair.a.flush())
         #expect(pair.takeTold().isEmpty)
-        pair.change(member("a", .alive))
+        pair.change(memberState("a", .alive))
         #expect(pair.takeTold() == [.partChanged("a")])
-        #expect(pair.b.devices(on: "a") == [entry(1), entry(2)])
+        #expect(pair.b.devices(on: "a") == [presenceEntry(1), presenceEntry(2)])
     }
 
     @Test("a higher epoch replaces a part at once, by whatever it is heard of; a lower one is nothing")
     func epochs() {
         for way in 0..<3 {
             var pair = Pair()
-            pair.a.announce(entry(1), now: 0)
+            pair.a.announce(presenceEntry(1), now: 0)
             pair.deliver(pair.a.flush())
             _ = pair.takeTold()
             var actions: [PresenceTable.Action] = []
             switch way {
-            case 0: pair.b.memberChanged(member("a", .alive, epoch: 2), wall: 0, into: &actions)
+            case 0: pair.b.memberChanged(memberState("a", .alive, epoch: 2), wall: 0, into: &actions)
             case 1:
                 pair.b.compare([PresenceDigest(node: "a", epoch: 2, version: 0)], from: "c", now: 0, into: &actions)
             default:
@@ -263,32 +269,32 @@ struct PresenceTableTests {
             pair.deliver([
                 .delta(
                     node: "a", epoch: 1, from: 0, to: 9,
-                    changes: [PresenceChange(version: 9, online: true, entry: entry(3))])
+                    changes: [PresenceChange(version: 9, online: true, entry: presenceEntry(3))])
             ])
-            pair.change(member("a", .dead, epoch: 1))
+            pair.change(memberState("a", .dead, epoch: 1))
             #expect(pair.b.onlineDevices == 0)
             #expect(pair.b.ignored == 1)
             pair.deliver([
                 .delta(
                     node: "a", epoch: 2, from: 0, to: 1,
-                    changes: [PresenceChange(version: 1, online: true, entry: entry(4))])
+                    changes: [PresenceChange(version: 1, online: true, entry: presenceEntry(4))])
             ])
-            #expect(pair.b.devices(on: "a") == [entry(4)])
+            #expect(pair.b.devices(on: "a") == [presenceEntry(4)])
         }
     }
 
     @Test("a raised epoch carries the sessions that are there over by a snapshot")
     func raise() {
         var pair = Pair()
-        pair.a.announce(entry(1), now: 0)
+        pair.a.announce(presenceEntry(1), now: 0)
         pair.deliver(pair.a.flush())
-        pair.a.announce(entry(2), now: 0)
+        pair.a.announce(presenceEntry(2), now: 0)
         pair.a.raise(to: 2)
         pair.compare()
         #expect(pair.sent == [.request(node: "a", epoch: 2, version: 0)])
         pair.deliver(pair.answers())
-        #expect(pair.b.devices(on: "a") == [entry(1), entry(2)])
-        pair.a.announce(entry(3), now: 0)
+        #expect(pair.b.devices(on: "a") == [presenceEntry(1), presenceEntry(2)])
+        pair.a.announce(presenceEntry(3), now: 0)
         pair.deliver(pair.a.flush())
         #expect(pair.b.deviceCount(on: "a") == 3)
     }
@@ -297,13 +303,14 @@ struct PresenceTableTests {
     func owner() {
         var pair = Pair()
         var actions: [PresenceTable.Action] = []
-        let change = PresenceChange(version: 1, online: true, entry: entry(1))
+        let change = PresenceChange(version: 1, online: true, entry: presenceEntry(1))
         pair.b.receive(
             .delta(node: "a", epoch: 1, from: 0, to: 1, changes: [change]), from: "c", now: 0, into: &actions)
         pair.b.receive(
             .delta(node: "b", epoch: 9, from: 0, to: 1, changes: [change]), from: "b", now: 0, into: &actions)
         pair.b.receive(
-            .snapshot(node: "a", epoch: 1, version: 1, chunk: 0, chunks: 1, entries: [entry(1)]), from: "c", now: 0,
+            .snapshot(node: "a", epoch: 1, version: 1, chunk: 0, chunks: 1, entries: [presenceEntry(1)]), from: "c",
+            now: 0,
             into: &actions)
         pair.b.receive(.request(node: "a", epoch: 1, version: 0), from: "c", now: 0, into: &actions)
         pair.b.receive(
@@ -320,17 +327,17 @@ struct PresenceTableTests {
     @Test("the newest session of a device is the one of the highest generation, wherever it is")
     func newer() {
         var pair = Pair()
-        pair.b.announce(entry(1, session: 3), now: 0)
-        pair.a.announce(entry(1, session: 5), now: 0)
-        pair.a.announce(entry(1, "tablet", session: 9), now: 0)
+        pair.b.announce(presenceEntry(1, session: 3), now: 0)
+        pair.a.announce(presenceEntry(1, session: 5), now: 0)
+        pair.a.announce(presenceEntry(1, "tablet", session: 9), now: 0)
         pair.deliver(pair.a.flush())
-        let phone = entry(1).device
-        let newer = pair.b.newerSession(user: user(1), device: phone, than: Generation(term: 1, count: 3))
+        let phone = presenceEntry(1).device
+        let newer = pair.b.newerSession(user: presenceUser(1), device: phone, than: Generation(term: 1, count: 3))
         #expect(newer?.node == "a" && newer?.entry.session == SessionID(5))
-        #expect(pair.b.newerSession(user: user(1), device: phone, than: Generation(term: 1, count: 5)) == nil)
-        #expect(pair.b.newerSession(user: user(1), device: phone, than: Generation(term: 2, count: 0)) == nil)
-        #expect(pair.b.sessions(of: user(1)).map(\.node) == ["a", "b", "a"])
-        #expect(pair.b.sessions(of: user(1)).map(\.entry.device.text) == ["phone", "phone", "tablet"])
+        #expect(pair.b.newerSession(user: presenceUser(1), device: phone, than: Generation(term: 1, count: 5)) == nil)
+        #expect(pair.b.newerSession(user: presenceUser(1), device: phone, than: Generation(term: 2, count: 0)) == nil)
+        #expect(pair.b.sessions(of: presenceUser(1)).map(\.node) == ["a", "b", "a"])
+        #expect(pair.b.sessions(of: presenceUser(1)).map(\.entry.device.text) == ["phone", "phone", "tablet"])
     }
 
     @Test("the last times online, and parts, are bounded")
@@ -340,14 +347,15 @@ struct PresenceTableTests {
         limits.maxParts = 3
         var pair = Pair(limits: limits)
         for number in UInt64(1)...30 {
-            pair.a.announce(entry(number), now: 0)
+            pair.a.announce(presenceEntry(number), now: 0)
             pair.a.withdraw(
-                user: user(number), device: entry(number).device, session: SessionID(1), at: Int64(number), now: 0)
+                user: presenceUser(number), device: presenceEntry(number).device, session: SessionID(1),
+                at: Int64(number), now: 0)
         }
-        #expect(pair.a.lastOnline(user: user(20), device: entry(1).device) == nil)
-        #expect(pair.a.lastOnline(user: user(21), device: entry(1).device) == 21)
+        #expect(pair.a.lastOnline(user: presenceUser(20), device: presenceEntry(1).device) == nil)
+        #expect(pair.a.lastOnline(user: presenceUser(21), device: presenceEntry(1).device) == 21)
         var actions: [PresenceTable.Action] = []
-        for index in 0..<9 { pair.a.memberChanged(member(NodeID("m\(index)"), .alive), wall: 0, into: &actions) }
+        for index in 0..<9 { pair.a.memberChanged(memberState(NodeID("m\(index)"), .alive), wall: 0, into: &actions) }
         #expect(pair.a.versions.count == 4)
         #expect(pair.a.checkInvariants().isEmpty)
     }

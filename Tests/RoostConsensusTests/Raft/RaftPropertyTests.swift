@@ -5,7 +5,7 @@ import Testing
 /// Raft's promises under faults, over many seeds. `ROOST_RAFT_SEEDS` (a count) runs more; a failure names its seed.
 @Suite struct RaftPropertyTests {
     private static var count: UInt64 {
-        ProcessInfo.processInfo.environment["ROOST_RAFT_SEEDS"].flatMap { UInt64($0) } ?? 100
+        ProcessInfo.processInfo.environment["ROOST_RAFT_SEEDS"].flatMap { UInt64($0) } ?? 70
     }
 
     private func check(voters: Int, spares: Int = 0) {

@@ -66,6 +66,22 @@ import Testing
         #expect(lab.checkInvariants() == [])
     }
 
+    /// The first write, once synced, says nothing of what has since replaced a part of it.
+    @Test func aSyncOfReplacedEntriesConfirmsNothing() {
+        var lab = RaftLab(voters: 3)
+        lab.receive(2, .received(append(term: 2, after: 0, 0, [1, 1, 2, 2]), from: RaftPeer(1)))
+        lab.receive(2, .received(append(term: 3, after: 2, 1, commit: 4, [3, 3]), from: RaftPeer(3)))
+        let ticket = lab[2].disk.sync(1)
+        #expect(ticket == 1)
+        lab.receive(2, .persisted(ticket: 1))
+        #expect(lab[2].group.persistedIndex == 2)
+        #expect(lab.queue.isEmpty)
+        lab.sync(2)
+        #expect(lab[2].group.persistedIndex == 4)
+        #expect(lab.queue.map(\.message) == [.appendReply(term: 3, success: true, index: 4, conflictTerm: 0)])
+        #expect(lab[2].applied.map(\.term) == [1, 1, 3, 3])
+    }
+
     @Test func anOldShortAppendDoesNotTruncate() {
         var lab = follower([1, 1, 1])
         lab.receive(2, .received(append(term: 1, after: 0, 0, [1]), from: RaftPeer(1)))

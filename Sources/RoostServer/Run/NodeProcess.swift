@@ -1,0 +1,133 @@
+internal import Foundation
+internal import Logging
+internal import NIOCore
+internal import NIOPosix
+internal import RoostModel
+internal import RoostNode
+internal import RoostStorage
+
+/// A node with everything around it: event loop, storage, links, listeners.
+final class NodeProcess: Sendable {
+    let node: Node
+    private let own: ClusterConfig.Node
+    private let config: ClusterConfig
+    private let group: MultiThreadedEventLoopGroup
+    private let storage: ThreadedStorage
+    private let transport: NIOTransport
+    private let passwords: PasswordHasher
+    private let monitor: LoopMonitor
+    private let admin: HTTPListener
+    private let client: HTTPListener
+
+    private init(
+        node: Node, own: ClusterConfig.Node, config: ClusterConfig, group: MultiThreadedEventLoopGroup,
+        storage: ThreadedStorage, transport: NIOTransport, passwords: PasswordHasher, monitor: LoopMonitor,
+        admin: HTTPListener, client: HTTPListener
+    ) {
+        self.node = node
+        self.own = own
+        self.config = config
+        self.group = group
+        self.storage = storage
+        self.transport = transport
+        self.passwords = passwords
+        self.monitor = monitor
+        self.admin = admin
+        self.client = client
+    }
+
+    /// - Parameter failed: called with one line when the node cannot go on.
+    static func start(
+        config: ClusterConfig, own: ClusterConfig.Node, logger: Logger,
+        failed: @escaping @Sendable (String) -> Void
+    ) async throws(NodeRunError) -> NodeProcess {
+        let opened = try OpenedStore.open(config: config, own: own, failed: failed)
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let loop = group.next()
+        var options = ThreadedStorage.Options()
+        options.readers = config.durability.readerThreads
+        options.gatherMicroseconds = config.durability.gatherMicroseconds
+        let storage = ThreadedStorage(store: opened.store, options: options) { body in loop.execute(body) }
+
+        var seeds = SystemRandomNumberGenerator()
+        let transportSeed = seeds.next()
+        let limits = PeerLimits(maxQueueBytes: config.limits.maxLinkQueueBytes)
+        let made = try? await loop.submit {
+            NIOTransport(loop: loop, limits: limits, seed: transportSeed, logger: logger)
+        }.get()
+        guard let transport = made else {
+            throw NodeRunError(message: "the event loop did not start", exitCode: NodeRunError.software)
+        }
+        let context = NodeContext(
+            configuration: config, id: own.id, clock: NIOClock(loop: loop), transport: transport, storage: storage,
+            logger: logger, userID: UsernameRules.userID(of:), secretBytes: Self.secretBytes, executor: loop.executor)
+        let node = Node(context: context, facts: opened.facts, seed: seeds.next(), onFailure: failed)
+
+        do {
+            _ = try await transport.start(host: own.host, port: own.peerPort, events: node)
+        } catch {
+            throw .binding(own.host, own.peerPort, key: "peer_port", error)
+        }
+        let security = config.security
+        let passwords = PasswordHasher(
+            logN: security.scryptLogN, threads: security.scryptThreads, maxQueued: security.maxQueuedPasswordChecks)
+        let monitor = LoopMonitor()
+        monitor.start(on: loop)
+        let adminToken = ConfigFile.isLoopback(security.adminHost) ? nil : security.adminToken
+        let admin = try await listen(
+            security.adminHost, own.adminPort, key: "admin_port", loop, config, maxConnections: 256,
+            AdminAPI(node: node, passwords: passwords, token: adminToken, loop: monitor, logger: logger))
+        let client = try await listen(
+            own.host, own.clientPort, key: "client_port", loop, config,
+            maxConnections: config.limits.maxConnections,
+            ClientAPI(
+                node: node, tokens: TokenAuthority(node: node), passwords: passwords, core: loop, logger: logger))
+        await node.start()
+        return NodeProcess(
+            node: node, own: own, config: config, group: group, storage: storage, transport: transport,
+            passwords: passwords, monitor: monitor, admin: admin, client: client)
+    }
+
+    private static func listen(
+        _ host: String, _ port: Int, key: String, _ loop: any EventLoop, _ config: ClusterConfig,
+        maxConnections: Int, _ service: any HTTPService
+    ) async throws(NodeRunError) -> HTTPListener {
+        let limits = HTTPLimits(
+            headMilliseconds: config.limits.handshakeMilliseconds, maxBody: config.limits.maxHTTPBody)
+        do {
+            return try await HTTPListener.start(
+                group: loop, host: host, port: port, limits: limits, maxConnections: maxConnections,
+                service: service)
+        } catch {
+            throw .binding(host, port, key: key, error)
+        }
+    }
+
+    /// The one line for programs that wait for the node.
+    func announce() {
+        let line =
+            "ready \(own.id) client=http://\(own.host):\(client.port)"
+            + " admin=http://\(config.security.adminHost):\(admin.port)\n"
+        FileHandle.standardOutput.write(Data(line.utf8))
+    }
+
+    /// Drains, then lets go of everything in the order in which it depends on each other.
+    func stop() async {
+        await node.drain()
+        await client.stop()
+        await transport.stop()
+        await node.stop()
+        await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
+            storage.shutdown { continuation.resume() }
+        }
+        await admin.stop()
+        monitor.stop()
+        await passwords.stop()
+        try? await group.shutdownGracefully()
+    }
+
+    private static func secretBytes(_ count: Int) -> [UInt8] {
+        var generator = SystemRandomNumberGenerator()
+        return (0..<count).map { _ in UInt8.random(in: .min ... .max, using: &generator) }
+    }
+}

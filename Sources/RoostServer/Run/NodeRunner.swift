@@ -1,0 +1,53 @@
+internal import Foundation
+package import Logging
+internal import NIOCore
+internal import NIOPosix
+package import RoostModel
+package import RoostNode
+internal import RoostStorage
+
+/// One node as a process: opens its data, listens, serves until SIGTERM or SIGINT, drains.
+package enum NodeRunner {
+    /// Returns after a drained stop.
+    /// - Throws: one line and an exit code: 69 for a port in use, 73 for a data directory that cannot be used, 74 for
+    ///   storage that failed while running, 78 for a node that the configuration does not know.
+    package static func run(config: ClusterConfig, node id: NodeID, logger: Logger) async throws(NodeRunError) {
+        guard let own = config.node(id) else {
+            throw NodeRunError(
+                message: "nodes: there is no node \(id) in this cluster.json",
+                exitCode: NodeRunError.configuration)
+        }
+        ProcessSetup.apply()
+        let (events, inbox) = AsyncStream.makeStream(of: RunEvent.self, bufferingPolicy: .bufferingOldest(16))
+        let signals = SignalWatch { inbox.yield(.signal) }
+        defer { withExtendedLifetime(signals) {} }
+
+        let process = try await NodeProcess.start(config: config, own: own, logger: logger) { line in
+            inbox.yield(.failed(line))
+        }
+        let node = process.node
+        // Not a child task: a node that never comes to serve must not keep the process from ending.
+        Task {
+            await node.untilServing()
+            inbox.yield(.serving)
+        }
+        for await event in events {
+            switch event {
+            case .serving: process.announce()
+            case .failed(let line):
+                logger.critical("\(line)")
+                throw NodeRunError(message: line, exitCode: NodeRunError.inputOutput)
+            case .signal:
+                await process.stop()
+                logger.notice("stopped")
+                return
+            }
+        }
+    }
+
+    private enum RunEvent: Sendable {
+        case serving
+        case signal
+        case failed(String)
+    }
+}

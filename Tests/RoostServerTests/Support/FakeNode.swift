@@ -1,0 +1,193 @@
+import NIOConcurrencyHelpers
+import NIOCore
+import RoostModel
+import RoostNode
+import RoostProtocol
+
+/// A node that answers from a script and a few dictionaries.
+final class FakeNode: NodeService {
+    struct State: Sendable {
+        var accounts: [UserID: AccountRecord] = [:]
+        var devices: [UserID: [DeviceRecord]] = [:]
+        var conversations: [ConversationID: ConversationSnapshot] = [:]
+        var messages: [Message] = []
+        var keys: [SigningKey] = []
+        /// Known to partition 0 only, until asked for anew.
+        var laterKeys: [SigningKey] = []
+        var refreshes = 0
+        var presence: [PresenceView] = []
+        var located: (partition: Int, location: MessageLocation)?
+        var wall: Int64 = 1_700_000_000_000_000
+        var proposals: [Command] = []
+        var reads: [ReadRequest] = []
+        var revoked: [UserID] = []
+        var drained = false
+        /// Answers before anything else does.
+        var onPropose: (@Sendable (Command) -> CommandResult?)?
+        var onRead: (@Sendable (ReadRequest) -> ReadResponse?)?
+        var onReadAll: (@Sendable (PartitionID, ReadRequest) -> ReadResponse?)?
+        var refusal: SessionRefusal?
+        var view = FakeNode.view(.serving)
+        var uuids: UInt64 = 0
+    }
+
+    let configuration: ClusterConfig
+    let nodeID: NodeID = "node-1"
+    let state = NIOLockedValueBox(State())
+    /// Every admitted session.
+    let sessions = EventQueue<FakeSession>()
+    /// Waited for before a session is admitted.
+    let gate = NIOLockedValueBox<EventLoopFuture<Void>?>(nil)
+
+    init(partitions: Int = 4, configure: (inout ClusterConfig) -> Void = { _ in }) {
+        var configuration = ClusterConfig(
+            cluster: "test", replication: 1, partitions: partitions,
+            nodes: [
+                ClusterConfig.Node(
+                    id: "node-1", host: "127.0.0.1", clientPort: 1, peerPort: 2, adminPort: 3, dataDirectory: "/none")
+            ])
+        configuration.security.scryptLogN = 4
+        configure(&configuration)
+        self.configuration = configuration
+        state.withLockedValue {
+            $0.keys = [Self.key("key-1", createdAt: 1_600_000_000_000_000)]
+        }
+    }
+
+    static func key(_ id: String, createdAt: Int64) -> SigningKey {
+        SigningKey(id: id, secret: ByteBuffer(string: "secret of \(id), long enough for HS256"), createdAt: createdAt)
+    }
+
+    static func view(_ phase: NodeView.Phase) -> NodeView {
+        NodeView(
+            cluster: "test", clusterID: UUID128(high: 1, low: 2), node: "node-1", phase: phase,
+            waitingFor: phase == .serving ? nil : "the others",
+            members: [
+                NodeView.Member(
+                    id: "node-1", status: .alive, epoch: 7, incarnation: 2, host: "127.0.0.1", clientPort: 1, adminPort: 3)
+            ],
+            ringVersion: 1, replication: 1,
+            partitions: [
+                NodeView.PartitionView(
+                    id: 0, leader: "node-1", term: 3,
+                    replicas: [
+                        NodeView.Replica(node: "node-1", isVoter: true, matchIndex: 9),
+                        NodeView.Replica(node: "node-2", isVoter: false, matchIndex: 4),
+                    ],
+                    lastIndex: 9, commitIndex: 9, appliedIndex: 8, conversations: 2, accounts: 1, hibernating: false)
+            ],
+            links: [LinkInfo(node: "node-2", connected: true, bytesIn: 10, roundTripMicroseconds: 150)],
+            presenceVersions: [PresenceDigest(node: "node-1", epoch: 7, version: 5)], onlineDevices: 1, localSessions: 1)
+    }
+
+    // MARK: NodeService
+
+    func propose(_ command: Command) async -> CommandResult {
+        state.withLockedValue { state in
+            state.proposals.append(command)
+            if let answer = state.onPropose?(command) { return answer }
+            switch command {
+            case .createAccount(let account):
+                guard state.accounts[account.user] == nil else { return .rejected(.conflict) }
+                state.accounts[account.user] = account
+                return .created(at: account.createdAt)
+            case .setAccountDisabled(let user, let disabled):
+                guard state.accounts[user] != nil else { return .rejected(.unknownUser) }
+                state.accounts[user]?.disabled = disabled
+                return .done
+            case .createConversation(let command):
+                let members =
+                    [MemberSnapshot(user: command.creator, role: .owner, current: true)]
+                    + command.members.map { MemberSnapshot(user: $0, role: .member, current: true) }
+                let snapshot = ConversationSnapshot(
+                    id: command.id, type: command.type, name: command.name, createdAt: state.wall, lastSeq: 0,
+                    members: members.sorted { $0.user < $1.user })
+                state.conversations[command.id] = snapshot
+                return .conversation(snapshot)
+            default: return .done
+            }
+        }
+    }
+
+    func read(_ request: ReadRequest) async -> ReadResponse {
+        state.withLockedValue { state in
+            state.reads.append(request)
+            if let answer = state.onRead?(request) { return answer }
+            switch request {
+            case .account(let user): return state.accounts[user].map { .account($0) } ?? .none
+            case .devices(let user): return .devices(state.devices[user] ?? [])
+            case .conversation(let id): return state.conversations[id].map { .conversation($0) } ?? .none
+            case .history: return .messages(state.messages)
+            case .cursors(let id):
+                return state.conversations[id].map { .cursors($0, []) } ?? .none
+            default: return .none
+            }
+        }
+    }
+
+    func readAll(_ make: @Sendable (PartitionID) -> ReadRequest) async -> [ReadResponse] {
+        (0..<configuration.partitions).map { number in
+            let partition = PartitionID(UInt16(number))
+            let request = make(partition)
+            return state.withLockedValue { state in
+                if let answer = state.onReadAll?(partition, request) { return answer }
+                switch request {
+                case .conversations(let user):
+                    guard number == 0 else { return .conversations([]) }
+                    return .conversations(
+                        state.conversations.values.filter { $0.members.contains { $0.user == user } }
+                            .sorted { $0.id < $1.id })
+                case .accounts:
+                    return .accounts(number == 0 ? state.accounts.values.sorted { $0.user < $1.user } : [])
+                case .message:
+                    guard let located = state.located, located.partition == number else { return .none }
+                    return .located(located.location)
+                case .sync(_, _, let after, _, _): return .synced(messages: [], through: after)
+                default: return .none
+                }
+            }
+        }
+    }
+
+    func signingKeys() async -> [SigningKey] { state.withLockedValue { $0.keys } }
+
+    func refreshSigningKeys() async -> [SigningKey] {
+        state.withLockedValue {
+            $0.refreshes += 1
+            $0.keys += $0.laterKeys
+            $0.laterKeys = []
+            return $0.keys
+        }
+    }
+
+    func revokeSessions(of user: UserID) async { state.withLockedValue { $0.revoked.append(user) } }
+
+    func openSession(_ request: SessionRequest) async -> Result<any PendingSession, SessionRefusal> {
+        if let refusal = state.withLockedValue({ $0.refusal }) { return .failure(refusal) }
+        let session = FakeSession(request: request)
+        sessions.push(session)
+        if let gate = gate.withLockedValue({ $0 }) { try? await gate.get() }
+        return .success(session)
+    }
+
+    func view() async -> NodeView { state.withLockedValue { $0.view } }
+    func presence(of users: [UserID]) async -> [PresenceView] {
+        state.withLockedValue { $0.presence.filter { users.contains($0.user) } }
+    }
+    func lastOnline(user: UserID, device: DeviceID) async -> Int64? { nil }
+    func metrics() async -> MetricsView {
+        MetricsView(families: [
+            MetricsView.Family(
+                name: "roost_test", help: "a \\ help", kind: .gauge,
+                samples: [MetricsView.Sample(labels: [("peer", "a\"b\n")], value: 1.5)])
+        ])
+    }
+    func drain() async { state.withLockedValue { $0.drained = true } }
+    func wall() -> Int64 { state.withLockedValue { $0.wall } }
+    func makeUUID() async -> UUID128 {
+        state.withLockedValue {
+            $0.uuids += 1
+            return UUID128(high: 0xabc, low: $0.uuids)
+        }
+    }
+}

@@ -1,0 +1,76 @@
+internal import NIOConcurrencyHelpers
+import Logging
+import NIOConcurrencyHelpers
+import NIOCore
+import NIOPosix
+import RoostModel
+import RoostNode
+import RoostProtocol
+
+@testable import RoostServer
+
+/// A client port and an admin port on loopback, in front of a fake node.
+struct TestServer {
+    let node: FakeNode
+    let group: MultiThreadedEventLoopGroup
+    /// Where sessions live.
+    let core: any EventLoop
+    let tokens: TokenAuthority
+    let passwords: PasswordHasher
+    let client: HTTPListener
+    let admin: HTTPListener
+
+    /// - Parameter separateCore: the sessions' event loop is another than the sockets'.
+    static func run(
+        node: FakeNode = FakeNode(), separateCore: Bool = false, adminToken: String? = nil,
+        limits: HTTPLimits = HTTPLimits(headMilliseconds: 30_000, maxBody: 1_024), maxConnections: Int = 100,
+        _ body: (TestServer) async throws -> Void
+    ) async throws {
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: separateCore ? 2 : 1)
+        let loop = group.next()
+        let core = separateCore ? group.next() : loop
+        let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+        let passwords = PasswordHasher(logN: 4, threads: 1, maxQueued: node.configuration.security.maxQueuedPasswordChecks)
+        let tokens = TokenAuthority(node: node)
+        let client = try await HTTPListener.start(
+            group: loop, host: "127.0.0.1", port: 0, limits: limits, maxConnections: maxConnections,
+            service: ClientAPI(node: node, tokens: tokens, passwords: passwords, core: core, logger: logger))
+        let admin = try await HTTPListener.start(
+            group: loop, host: "127.0.0.1", port: 0, limits: limits, maxConnections: 16,
+            service: AdminAPI(
+                node: node, passwords: passwords, token: adminToken, loop: LoopMonitor(), logger: logger))
+        let server = TestServer(
+            node: node, group: group, core: core, tokens: tokens, passwords: passwords, client: client, admin: admin)
+        do {
+            try await body(server)
+        } catch {
+            await server.stop()
+            throw error
+        }
+        await server.stop()
+    }
+
+    private func stop() async {
+        await client.stop()
+        await admin.stop()
+        await passwords.stop()
+        try? await group.shutdownGracefully()
+    }
+
+    func connect() async throws -> TestConnection { try await TestConnection.connect(port: client.port) }
+    func connectAdmin() async throws -> TestConnection { try await TestConnection.connect(port: admin.port) }
+
+    /// An account that is there without a registration, and a token for it.
+    func user(_ name: String, role: AccountRole = .user) async throws -> (id: UserID, token: String) {
+        let id = try requireUser(name)
+        node.state.withLockedValue {
+            $0.accounts[id] = AccountRecord(user: id, username: name, passwordHash: "", role: role, createdAt: 1)
+        }
+        return (id, try await tokens.issue(to: id, role: role).token)
+    }
+
+    private func requireUser(_ name: String) throws -> UserID {
+        guard let id = UsernameRules.userID(of: name) else { throw Problem.invalid("name") }
+        return id
+    }
+}
