@@ -98,10 +98,30 @@ let package = Package(
         .testTarget(
             name: "RoostConsensusTests", dependencies: ["RoostModel", "RoostProtocol", "RoostCluster", "RoostConsensus", nioCore], exclude: ["Raft/Transcripts"], swiftSettings: settings),
         .testTarget(
-            name: "RoostStorageTests", dependencies: ["RoostModel", "RoostProtocol", "RoostCluster", "RoostConsensus", nioCore, "RoostStorage", .product(name: "GRDB", package: "GRDB.swift")], swiftSettings: settings),
+            name: "RoostStorageTests", dependencies: ["RoostModel", "RoostProtocol", "RoostConsensus", nioCore, "RoostStorage"], swiftSettings: settings),
         .testTarget(
             name: "RoostNodeTests", dependencies: ["RoostModel", "RoostProtocol", "RoostCluster", "RoostConsensus", nioCore, "RoostStorage", "RoostNode", "RoostSimulation"], swiftSettings: settings),
         .testTarget(
             name: "RoostSimulationTests", dependencies: ["RoostModel", "RoostProtocol", "RoostCluster", "RoostConsensus", nioCore, "RoostStorage", "RoostNode", "RoostSimulation"], swiftSettings: settings),
+        .testTarget(
+            name: "RoostServerTests",
+            dependencies: [
+                "RoostModel", "RoostProtocol", "RoostCluster", "RoostStorage", "RoostNode", "RoostServer", nioCore,
+                nioPosix, nioHTTP1, nioWebSocket, logging, crypto,
+                .product(name: "JWTKit", package: "jwt-kit"),
+            ], swiftSettings: settings),
+        .testTarget(
+            name: "RoostClientTests",
+            dependencies: ["RoostModel", "RoostProtocol", "RoostClient", nioCore, nioPosix, nioHTTP1, nioWebSocket, logging],
+            swiftSettings: settings),
+        .testTarget(
+            name: "RoostCLITests",
+            dependencies: ["RoostModel", "RoostProtocol", "RoostNode", "RoostServer", "RoostClient", "RoostCLI", nioCore],
+            swiftSettings: settings),
+        .testTarget(name: "RoostTidyTests", swiftSettings: settings),
+        .testTarget(
+            name: "RoostProcessTests",
+            dependencies: ["RoostModel", "RoostProtocol", "RoostClient", "RoostCLI", nioCore, nioPosix, nioHTTP1, nioWebSocket],
+            swiftSettings: settings),
     ]
 )

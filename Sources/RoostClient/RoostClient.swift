@@ -117,8 +117,8 @@ public final class RoostClient: Sendable {
         try await get("/api/presence/\(user)", [], token)
     }
 
-    /// Any call of the API. `target` is path and query behind `/api`, with a leading slash. Asked again of other servers
-    /// only where that is safe: for GET.
+    /// Any call of the API. `target` is path and query behind `/api`, with a leading slash. Asked again of other
+    /// servers only where that is safe: for GET.
     public func call(
         _ method: String, _ target: String, token: String?, body: [UInt8]? = nil
     ) async throws(RoostError) -> HTTPAnswer {

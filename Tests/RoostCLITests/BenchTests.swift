@@ -108,7 +108,8 @@ import Testing
     }
 
     @Test func idleDevicesShareAccounts() {
-        let plan = BenchPlan(pairs: 0, groups: 0, groupSize: 2, idle: 33, senders: [0], receivers: [0], idleServers: [0, 1])
+        let plan = BenchPlan(
+            pairs: 0, groups: 0, groupSize: 2, idle: 33, senders: [0], receivers: [0], idleServers: [0, 1])
         #expect(plan.users == 3)
         #expect(plan.endpoints.count == 33)
         #expect(Set(plan.endpoints.map { "\($0.user)/\($0.device)" }).count == 33)
@@ -119,7 +120,8 @@ import Testing
     private func settings(rate: Double? = nil, messages: UInt64? = nil, window: Int = 4) -> BenchSettings {
         let plan = BenchPlan(pairs: 1, groups: 0, groupSize: 2, idle: 0, senders: [0], receivers: [0], idleServers: [0])
         return BenchSettings(
-            run: 5, size: 100, window: window, ratePerSender: rate, messagesPerSender: messages, servers: [], plan: plan,
+            run: 5, size: 100, window: window, ratePerSender: rate, messagesPerSender: messages, servers: [],
+            plan: plan,
             users: [], conversations: [ConversationID(UUID128(high: 1, low: 2))])
     }
 
@@ -167,7 +169,11 @@ import Testing
         _ = sender.accepted(ids[0])
         // The others are still on their way.
         #expect(try next(&sender, now: 1_000_000_000).isEmpty)
-        for id in ids[2...] { sender.refused(ServerError(codeText: "unavailable", detail: "", retryable: true, retryAfterMilliseconds: 10, id: id), now: 6) }
+        for id in ids[2...] {
+            sender.refused(
+                ServerError(codeText: "unavailable", detail: "", retryable: true, retryAfterMilliseconds: 10, id: id),
+                now: 6)
+        }
         #expect(try next(&sender, now: 1_000).isEmpty)
         let again = try next(&sender, now: 20_000_000)
         #expect(again.prefix(3).map(\.id) == ids[1...].map { $0 })

@@ -1,3 +1,4 @@
+import Foundation
 import RoostModel
 import RoostNode
 import RoostServer
@@ -10,7 +11,8 @@ import Testing
 
     static func node(_ number: Int, _ changes: [String: String] = [:]) -> String {
         var members = [
-            "id": "\"node-\(number)\"", "host": "\"127.0.0.1\"", "client_port": "800\(number)", "peer_port": "700\(number)",
+            "id": "\"node-\(number)\"", "host": "\"127.0.0.1\"", "client_port": "800\(number)",
+            "peer_port": "700\(number)",
             "admin_port": "900\(number)", "data_dir": "\"data/node-\(number)\"",
         ]
         members.merge(changes) { $1 }
@@ -47,7 +49,9 @@ import Testing
         let config = try parse(text)
         #expect(config.partitions == 7)
         for knob in ConfigKnobs.limits { #expect(config.limits[keyPath: knob.property] == knob.range.upperBound) }
-        for knob in ConfigKnobs.durability { #expect(config.durability[keyPath: knob.property] == knob.range.upperBound) }
+        for knob in ConfigKnobs.durability {
+            #expect(config.durability[keyPath: knob.property] == knob.range.upperBound)
+        }
         #expect(config.security.adminToken == "0123456789abcdef")
         #expect(config.timing.electionMilliseconds == 700)
         #expect(config.timing.drainMilliseconds == 0)
@@ -97,8 +101,12 @@ import Testing
         Bad(#"{"cluster": "a", "nodes": 3}"#, "nodes: must be an array, is a number"),
         Bad(#"{"cluster": "a", "nodes": []}"#, "nodes: must be 1 to 64 nodes"),
         Bad(#"{"cluster": "a", "nodes": [\#(node(1))], "replication": 2}"#, "replication: 2 is more than the 1 nodes"),
-        Bad(#"{"cluster": "a", "nodes": [\#(node(1))], "replication": 0}"#, "replication: 0 is not within 1 to \(Int.max)"),
-        Bad(#"{"cluster": "a", "nodes": [\#(node(1))], "replication": true}"#, "replication: must be a number, is a boolean"),
+        Bad(
+            #"{"cluster": "a", "nodes": [\#(node(1))], "replication": 0}"#,
+            "replication: 0 is not within 1 to \(Int.max)"),
+        Bad(
+            #"{"cluster": "a", "nodes": [\#(node(1))], "replication": true}"#,
+            "replication: must be a number, is a boolean"),
         Bad(rest: #""replicas": 3"#, "replicas: unknown key"),
         Bad(rest: #""partitions": 0"#, "partitions: 0 is not within 1 to 1024"),
         Bad(rest: #""partitions": 1025"#, "partitions: 1025 is not within 1 to 1024"),
@@ -111,7 +119,9 @@ import Testing
             rest: #""timing": {"raft_heartbeat_ms": 400}"#,
             "timing.raft_heartbeat_ms: must be at most half of timing.election_ms, or leaders fall"),
         Bad(rest: #""timing": {"probe_timeout_ms": 500}"#, "timing.probe_timeout_ms: must be below timing.probe_ms"),
-        Bad(rest: #""security": {"admin_host": "0.0.0.0"}"#, "security.admin_host: other than loopback needs security.admin_token"),
+        Bad(
+            rest: #""security": {"admin_host": "0.0.0.0"}"#,
+            "security.admin_host: other than loopback needs security.admin_token"),
         Bad(
             rest: #""security": {"admin_token": "short"}"#,
             "security.admin_token: must be 16 or more printable ASCII characters without spaces"),
@@ -138,7 +148,11 @@ import Testing
 
     @Test func portsMayRepeatOnOtherHosts() throws {
         let other = Self.node(
-            2, ["host": "\"roost-2.example\"", "client_port": "8001", "peer_port": "7001", "data_dir": "\"/var/lib/roost\""])
+            2,
+            [
+                "host": "\"roost-2.example\"", "client_port": "8001", "peer_port": "7001",
+                "data_dir": "\"/var/lib/roost\"",
+            ])
         let third = Self.node(3, ["host": "\"::2\"", "client_port": "8001", "data_dir": "\"/var/lib/roost\""])
         let config = try parse(Self.file(Self.node(1) + "," + other + "," + third))
         #expect(config.nodes[1].dataDirectory == "/var/lib/roost")
@@ -155,5 +169,28 @@ import Testing
     @Test func aMissingFileIsAConfigurationError() {
         let error = #expect(throws: ConfigError.self) { try ConfigFile.load(path: "/nonexistent/cluster.json") }
         #expect(error?.description == "/nonexistent/cluster.json: can't be read")
+    }
+}
+
+@Suite struct ConfigurationDocumentTests {
+    /// docs/configuration.md tells each knob's default and range as they are.
+    @Test func describesEveryKnob() throws {
+        let root = URL(fileURLWithPath: #filePath).resolvingSymlinksInPath()
+            .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+        let text = try String(contentsOf: root.appendingPathComponent("docs/configuration.md"), encoding: .utf8)
+        func check<Section>(_ section: Section, _ knobs: [ConfigKnob<Section>]) {
+            for knob in knobs {
+                let row = text.split(separator: "\n").first { $0.hasPrefix("| `\(knob.key)` | ") }
+                let cells = row?.split(separator: "|").map { $0.trimmingCharacters(in: .whitespaces) } ?? []
+                #expect(cells.count == 5, "\(knob.key)")
+                guard cells.count == 5 else { continue }
+                #expect(cells[1] == String(section[keyPath: knob.property]), "\(knob.key)")
+                #expect(cells[3] == "\(knob.range.lowerBound) to \(knob.range.upperBound)", "\(knob.key)")
+            }
+        }
+        check(ClusterConfig.Limits(), ConfigKnobs.limits)
+        check(ClusterConfig.Timing(), ConfigKnobs.timing)
+        check(ClusterConfig.Security(), ConfigKnobs.security)
+        check(ClusterConfig.Durability(), ConfigKnobs.durability)
     }
 }

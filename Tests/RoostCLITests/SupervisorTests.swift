@@ -25,7 +25,8 @@ import Testing
         var now: UInt64 = 1_000
         for delay: UInt64 in [500, 1_000, 2_000, 4_000, 8_000, 10_000, 10_000] {
             let exit = Supervisor.Exit.signal(9)
-            #expect(supervisor.receive(.exited(0, exit), now: now) == [.announceRestart(0, exit, delayMilliseconds: delay)])
+            #expect(
+                supervisor.receive(.exited(0, exit), now: now) == [.announceRestart(0, exit, delayMilliseconds: delay)])
             #expect(supervisor.deadline == now + delay)
             #expect(supervisor.receive(.wake, now: now + delay - 1) == [])
             now += delay
@@ -56,7 +57,9 @@ import Testing
     @Test func aCodeThatWasHopelessIsNotSoOnceItHasServed() {
         var supervisor = ready()
         #expect(
-            supervisor.receive(.exited(1, .code(69)), now: 300) == [.announceRestart(1, .code(69), delayMilliseconds: 500)])
+            supervisor.receive(.exited(1, .code(69)), now: 300) == [
+                .announceRestart(1, .code(69), delayMilliseconds: 500)
+            ])
     }
 
     @Test func drainsThenKills() {

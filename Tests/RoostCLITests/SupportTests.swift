@@ -6,11 +6,12 @@ import Testing
 @testable import RoostCLI
 
 @Suite struct SinceExpressionTests {
-    @Test(arguments: [
-        ("1700000000", 1_700_000_000), ("1700000000.5", 1_700_000_000.5), ("0", 0), ("10 seconds ago", 999_990),
-        ("1 second ago", 999_999), ("10 minutes ago", 999_400), ("2 hours ago", 992_800), ("1 day ago", 913_600),
-        ("  3   Days  AGO ", 740_800), ("1.5 minutes ago", 999_910), ("400 days ago", 0),
-    ] as [(String, Double)])
+    @Test(
+        arguments: [
+            ("1700000000", 1_700_000_000), ("1700000000.5", 1_700_000_000.5), ("0", 0), ("10 seconds ago", 999_990),
+            ("1 second ago", 999_999), ("10 minutes ago", 999_400), ("2 hours ago", 992_800), ("1 day ago", 913_600),
+            ("  3   Days  AGO ", 740_800), ("1.5 minutes ago", 999_910), ("400 days ago", 0),
+        ] as [(String, Double)])
     func reads(_ text: String, _ expected: Double) {
         #expect(SinceExpression.parse(text, now: 1_000_000) == expected)
     }
@@ -23,7 +24,9 @@ import Testing
 }
 
 @Suite struct TokenStoreTests {
-    private func entry(_ name: String, _ token: String, _ servers: [String], expires: Double = 2_000) -> TokenStore.Entry {
+    private func entry(_ name: String, _ token: String, _ servers: [String], expires: Double = 2_000)
+        -> TokenStore.Entry
+    {
         TokenStore.Entry(username: name, userID: "u-\(name)", token: token, expires: expires, servers: servers)
     }
 
@@ -49,13 +52,16 @@ import Testing
     @Test func findsTheFolder() {
         #expect(TokenStore.standard(environment: ["XDG_CONFIG_HOME": "/x", "HOME": "/h"]).directory == "/x/roost")
         #expect(TokenStore.standard(environment: ["HOME": "/h"]).directory == "/h/.config/roost")
-        #expect(TokenStore.standard(environment: ["XDG_CONFIG_HOME": "", "HOME": "/h"]).directory == "/h/.config/roost")
+        #expect(
+            TokenStore.standard(environment: ["XDG_CONFIG_HOME": "", "HOME": "/h"]).directory == "/h/.config/roost")
     }
 }
 
 @Suite struct StatusTableTests {
     @Test func showsMembersLeadersAndWhatIsMissing() throws {
-        func json(_ text: String) throws -> JSONValue { try JSONDecoder().decode(JSONValue.self, from: Data(text.utf8)) }
+        func json(_ text: String) throws -> JSONValue {
+            try JSONDecoder().decode(JSONValue.self, from: Data(text.utf8))
+        }
         let lines = StatusTable.lines(
             cluster: try json(
                 """

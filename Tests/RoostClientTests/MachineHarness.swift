@@ -12,7 +12,10 @@ struct MachineHarness {
 
     static let conversation = ConversationID(UUID128(high: 7, low: 7))
 
-    init(servers: Int = 3, canLogIn: Bool = false, hasToken: Bool = true, _ change: (inout SessionOptions) -> Void = { _ in }) {
+    init(
+        servers: Int = 3, canLogIn: Bool = false, hasToken: Bool = true,
+        _ change: (inout SessionOptions) -> Void = { _ in }
+    ) {
         var options = SessionOptions()
         options.beginsWithFirstServer = true
         options.serverCount = servers

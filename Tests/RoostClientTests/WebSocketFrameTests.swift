@@ -41,17 +41,20 @@ import Testing
         #expect(try read([0x88, 0]) == [.close(code: nil, reason: "")])
     }
 
-    @Test(arguments: [
-        [0xc1, 0], [0x83, 0], [0x81, 0x80, 0, 0, 0, 0], [0x09, 0], [0x89, 126, 0, 200], [0x80, 0], [0x01, 0, 0x81, 0],
-    ] as [[UInt8]])
+    @Test(
+        arguments: [
+            [0xc1, 0], [0x83, 0], [0x81, 0x80, 0, 0, 0, 0], [0x09, 0], [0x89, 126, 0, 200], [0x80, 0],
+            [0x01, 0, 0x81, 0],
+        ] as [[UInt8]])
     func refusesWhatNoServerMaySend(_ bytes: [UInt8]) {
         let error = #expect(throws: WebSocketViolation.self) { try read(bytes) }
         #expect(error != .tooLarge)
     }
 
-    @Test(arguments: [
-        [0x81, 126, 0x03, 0xe9], [0x81, 127, 0, 0, 0, 1, 0, 0, 0, 0], [0x81, 127, 0xff, 0, 0, 1, 0, 0, 0, 0],
-    ] as [[UInt8]])
+    @Test(
+        arguments: [
+            [0x81, 126, 0x03, 0xe9], [0x81, 127, 0, 0, 0, 1, 0, 0, 0, 0], [0x81, 127, 0xff, 0, 0, 1, 0, 0, 0, 0],
+        ] as [[UInt8]])
     func refusesWhatIsTooLargeBeforeItIsThere(_ bytes: [UInt8]) {
         #expect(throws: WebSocketViolation.tooLarge) { try read(bytes) }
     }
@@ -85,7 +88,9 @@ import Testing
         #expect(ServerAddress("http://[::1]:8001/") == ServerAddress(host: "::1", port: 8_001))
         #expect(ServerAddress("WS://roost.example") == ServerAddress(host: "roost.example", port: 80))
         #expect(ServerAddress("http://[::1]:8001")?.description == "http://[::1]:8001")
-        for bad in ["", "127.0.0.1:8001", "https://a", "http://", "http://a:0", "http://a:70000", "http://a/b", "http://[::1"] {
+        for bad in [
+            "", "127.0.0.1:8001", "https://a", "http://", "http://a:0", "http://a:70000", "http://a/b", "http://[::1",
+        ] {
             #expect(ServerAddress(bad) == nil, "\(bad)")
         }
     }

@@ -175,8 +175,9 @@ final class BenchConnection: @unchecked Sendable {
     func topUp(now: UInt64) {
         guard caughtUp, let channel, sender != nil else { return }
         var frames: [ByteBuffer] = []
-        let written = sender?.next(
-            now: now, since: loop.sendingSince, isSending: loop.isSending, into: &frames) ?? (new: 0, again: 0)
+        let written =
+            sender?.next(
+                now: now, since: loop.sendingSince, isSending: loop.isSending, into: &frames) ?? (new: 0, again: 0)
         loop.progress.sent += UInt64(written.new)
         loop.progress.retries += UInt64(written.again)
         guard !frames.isEmpty else { return }

@@ -54,7 +54,8 @@ struct BenchContent: Equatable {
                 }
                 return nil
             }
-            guard let run = field().flatMap({ UInt32(exactly: $0) }), let sender = field().flatMap({ Int32(exactly: $0) }),
+            guard let run = field().flatMap({ UInt32(exactly: $0) }),
+                let sender = field().flatMap({ Int32(exactly: $0) }),
                 let counter = field(), let dueAt = field()
             else { return nil }
             return BenchContent(run: run, sender: Int(sender), counter: counter, dueAt: dueAt)

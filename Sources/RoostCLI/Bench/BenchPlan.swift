@@ -81,7 +81,8 @@ struct BenchPlan: Equatable {
             for user in receiving {
                 let (server, alternatives) = pick(receivers)
                 endpoints.append(
-                    Endpoint(user: user, device: "bench-r", server: server, alternatives: alternatives, role: .receiver))
+                    Endpoint(user: user, device: "bench-r", server: server, alternatives: alternatives, role: .receiver)
+                )
             }
         }
         for number in 0..<idle {

@@ -55,7 +55,8 @@ struct BenchRun {
 
     private func phases() async throws -> BenchReport {
         for (index, loop) in loops.enumerated() {
-            let endpoints = settings.plan.endpoints.enumerated().filter { $0.offset % Self.loops == index }.map(\.element)
+            let endpoints = settings.plan.endpoints.enumerated().filter { $0.offset % Self.loops == index }.map(
+                \.element)
             try await loop.eventLoop.submit { loop.open(endpoints) }.get()
         }
         try await waitForConnections()
@@ -132,7 +133,9 @@ struct BenchRun {
         while BenchLoop.now < deadline {
             let now = try await progress()
             if now.openSends == 0, now.delivered >= now.expected { return true }
-            show("draining: \(now.openSends) unanswered, \(now.expected - min(now.delivered, now.expected)) on their way")
+            show(
+                "draining: \(now.openSends) unanswered, \(now.expected - min(now.delivered, now.expected)) on their way"
+            )
             try await Task.sleep(for: .milliseconds(50))
         }
         return false

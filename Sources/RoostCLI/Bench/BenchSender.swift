@@ -2,8 +2,8 @@ internal import NIOCore
 internal import RoostModel
 internal import RoostProtocol
 
-/// Sends of one sender to its conversation: a window or a rate, numbers without gaps, the same id again where a send was
-/// refused or its connection lost. No I/O: frames come out.
+/// Sends of one sender to its conversation: a window or a rate, numbers without gaps, the same id again where a send
+/// was refused or its connection lost. No I/O: frames come out.
 struct BenchSender {
     struct Open: Equatable {
         var dueAt: UInt64

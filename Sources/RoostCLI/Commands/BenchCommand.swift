@@ -9,8 +9,8 @@ struct BenchCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench", abstract: "Put load on a running cluster, and check that nothing is lost.",
         discussion: """
-            Senders send in pairs or groups, as many as a window or a rate allows, and number their messages; receivers \
-            measure and look for what is lost, twice or out of order. Exits 1 if there is any.
+            Senders send in pairs or groups, as many as a window or a rate allows, and number their messages; \
+            receivers measure and look for what is lost, twice or out of order. Exits 1 if there is any.
             """)
 
     @Option(help: "Nodes as http://host:port, separated by commas (default: those of the cluster's file).")
@@ -143,7 +143,9 @@ struct BenchCommand: AsyncParsableCommand {
             }
         }
         return addresses.enumerated().compactMap { index, address in
-            guard ConfigFile.isLoopback(address.host), let pid = ProcessStats.listener(port: address.port) else { return nil }
+            guard ConfigFile.isLoopback(address.host), let pid = ProcessStats.listener(port: address.port) else {
+                return nil
+            }
             return (names.indices.contains(index) ? names[index] : address.authority, pid)
         }
     }

@@ -32,7 +32,9 @@ struct StatusCommand: AsyncParsableCommand {
                 encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
                 Console.out(String(decoding: try encoder.encode(all), as: UTF8.self))
             } else {
-                for line in StatusTable.lines(cluster: cluster, partitions: partitions, links: links) { Console.out(line) }
+                for line in StatusTable.lines(cluster: cluster, partitions: partitions, links: links) {
+                    Console.out(line)
+                }
             }
         }
     }
@@ -51,7 +53,9 @@ enum StatusTable {
         lines.append("")
         let leaders = Dictionary(grouping: partitions.compactMap { $0["leader"]?.stringValue }) { $0 }
         let replicas = Dictionary(
-            grouping: partitions.flatMap { ($0["replicas"]?.arrayValue ?? []).compactMap { $0["node_id"]?.stringValue } }
+            grouping: partitions.flatMap {
+                ($0["replicas"]?.arrayValue ?? []).compactMap { $0["node_id"]?.stringValue }
+            }
         ) { $0 }
         lines += Console.table(
             ["NODE", "STATUS", "HOST", "EPOCH", "INCARNATION", "LEADS", "REPLICAS"],
@@ -76,7 +80,9 @@ enum StatusTable {
     private static func summary(_ partitions: [JSONValue]) -> String {
         let leaderless = partitions.filter { $0["leader"]?.stringValue == nil }
         let conversations = partitions.compactMap { $0["conversations"]?.intValue }.reduce(0, +)
-        let learners = partitions.flatMap { $0["replicas"]?.arrayValue ?? [] }.count { $0["role"]?.stringValue == "learner" }
+        let learners = partitions.flatMap { $0["replicas"]?.arrayValue ?? [] }.count {
+            $0["role"]?.stringValue == "learner"
+        }
         var line = "\(partitions.count) partitions here, \(conversations) conversations"
         if learners > 0 { line += ", \(learners) replicas being filled" }
         if leaderless.isEmpty { return line + ", all with a leader" }

@@ -4,7 +4,8 @@ internal import Foundation
 struct UpCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "up", abstract: "Start all nodes of the file on this machine.",
-        discussion: "Starts a node again when it dies. Ctrl-C or SIGTERM drains and stops them; a second one kills them.")
+        discussion:
+            "Starts a node again when it dies. Ctrl-C or SIGTERM drains and stops them; a second one kills them.")
 
     @OptionGroup var config: ConfigOptions
 

@@ -74,7 +74,8 @@ private struct ListUsers: AsyncParsableCommand {
             let rows = users.map { user in
                 let disabled = if case .bool(true)? = user["disabled"] { true } else { false }
                 return [
-                    user["username"]?.stringValue ?? "?", user["role"]?.stringValue ?? "-", disabled ? "disabled" : "active",
+                    user["username"]?.stringValue ?? "?", user["role"]?.stringValue ?? "-",
+                    disabled ? "disabled" : "active",
                     user["user_id"]?.stringValue ?? "?",
                 ]
             }

@@ -9,8 +9,8 @@ struct WebSocketCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "ws", abstract: "A live session: prints what comes, sends what is typed.",
         discussion: """
-            A line is sent as a text message to --conversation or --to; a line that begins with { is a frame, sent as it \
-            is. When the connection is lost, it goes on with another node. At the end of its input it waits until all is \
+            A line is sent as a text message to --conversation or --to; a line that begins with { is a frame, sent as \
+            it is. When the connection is lost, it goes on with another node. At the end of its input it waits until all is \
             answered and what was unread has been printed, for 10 seconds at most.
             """)
 
@@ -51,7 +51,9 @@ struct WebSocketCommand: AsyncParsableCommand {
         let start = try startPosition()
         let urls = try servers.urls(others: true)
         let entry = try Tokens.require(user, servers: urls, now: Date().timeIntervalSince1970)
-        guard let id = UserID(entry.userID) else { throw Failure("the kept token has no user id; log in again", .noPermission) }
+        guard let id = UserID(entry.userID) else {
+            throw Failure("the kept token has no user id; log in again", .noPermission)
+        }
         if let userID, UserID(userID) != id { throw Failure("--user-id is not \(user)'s id, which is \(id)", .usage) }
 
         let client = try await reporting { try RoostClient(servers: urls) }

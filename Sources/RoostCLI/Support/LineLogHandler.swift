@@ -35,15 +35,15 @@ struct LineLogHandler: LogHandler {
     }
 
     private static func timestamp() -> String {
-        var time = timespec()
-        clock_gettime(CLOCK_REALTIME, &time)
+        let milliseconds = Int64(Date().timeIntervalSince1970 * 1_000)
+        var seconds = time_t(milliseconds / 1_000)
         var parts = tm()
-        gmtime_r(&time.tv_sec, &parts)
+        gmtime_r(&seconds, &parts)
         func pad(_ value: some BinaryInteger, _ width: Int = 2) -> String {
             let text = String(value)
             return String(repeating: "0", count: max(0, width - text.count)) + text
         }
         return "\(parts.tm_year + 1900)-\(pad(parts.tm_mon + 1))-\(pad(parts.tm_mday))T\(pad(parts.tm_hour)):"
-            + "\(pad(parts.tm_min)):\(pad(parts.tm_sec)).\(pad(time.tv_nsec / 1_000_000, 3))Z"
+            + "\(pad(parts.tm_min)):\(pad(parts.tm_sec)).\(pad(milliseconds % 1_000, 3))Z"
     }
 }

@@ -22,7 +22,9 @@ struct TokenStore {
 
     /// `$XDG_CONFIG_HOME/roost`, or `~/.config/roost`.
     static func standard(environment: [String: String] = ProcessInfo.processInfo.environment) -> TokenStore {
-        if let base = environment["XDG_CONFIG_HOME"], base.hasPrefix("/") { return TokenStore(directory: base + "/roost") }
+        if let base = environment["XDG_CONFIG_HOME"], base.hasPrefix("/") {
+            return TokenStore(directory: base + "/roost")
+        }
         let home = environment["HOME"] ?? NSHomeDirectory()
         return TokenStore(directory: home + "/.config/roost")
     }

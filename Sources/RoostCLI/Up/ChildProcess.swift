@@ -1,7 +1,7 @@
 internal import Foundation
 
-/// A node as a child process. It holds the read end of a pipe as its standard input: when this process is gone, however,
-/// the pipe closes, and the child ends.
+/// A node as a child process. It holds the read end of a pipe as its standard input: when this process is gone, in
+/// whatever way, the pipe closes, and the child ends.
 final class ChildProcess {
     private let process = Process()
     private let outputs = [Pipe(), Pipe()]

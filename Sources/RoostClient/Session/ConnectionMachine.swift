@@ -195,7 +195,8 @@ package struct ConnectionMachine: Sendable {
         case 4401: login(into: &actions)
         case 4409: stop(RoostError(.replaced, "a newer session of this device took over"), into: &actions)
         case 4429: waitLonger(text, atLeast: nil, now: now, into: &actions)
-        case 1002, 1003, 1007, 1009: stop(RoostError(.protocol, "the server closed the session: \(text)"), into: &actions)
+        case 1002, 1003, 1007, 1009:
+            stop(RoostError(.protocol, "the server closed the session: \(text)"), into: &actions)
         default: wait(text, now: now, into: &actions)
         }
     }

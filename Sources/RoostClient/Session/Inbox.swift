@@ -2,8 +2,8 @@ internal import NIOCore
 internal import RoostModel
 internal import RoostProtocol
 
-/// Received messages on their way to the consumer: filters what came before in another session, and acknowledges what the
-/// consumer is done with. Bounded by the server's window: nothing is acknowledged that was not taken.
+/// Received messages on their way to the consumer: filters what came before in another session, and acknowledges what
+/// the consumer is done with. Bounded by the server's window: nothing is acknowledged that was not taken.
 struct Inbox: Sendable {
     enum Outcome: Equatable {
         case new

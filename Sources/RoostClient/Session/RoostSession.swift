@@ -4,77 +4,8 @@ internal import NIOPosix
 public import RoostModel
 internal import RoostProtocol
 
-/// Who a session belongs to.
-public struct Identity: Sendable {
-    let token: AccessToken?
-    let credentials: Credentials?
-
-    /// Logs in, and again when the token expires.
-    public static func credentials(_ credentials: Credentials) -> Identity { .init(token: nil, credentials: credentials) }
-    /// Uses a token; with credentials, logs in again when it expires, else the session ends then.
-    public static func token(_ token: AccessToken, credentials: Credentials? = nil) -> Identity {
-        .init(token: token, credentials: credentials)
-    }
-}
-
-/// Where a device that was never seen before begins.
-public enum SessionStart: Sendable, Equatable {
-    case all
-    case now
-    /// UNIX seconds.
-    case at(Double)
-
-    package var query: String {
-        switch self {
-        case .all: "all"
-        case .now: "now"
-        case .at(let seconds): String(seconds)
-        }
-    }
-}
-
-/// To whom a message goes.
-public enum SendTarget: Sendable, Hashable {
-    case conversation(ConversationID)
-    /// The direct conversation with this user; made if need be.
-    case user(UserID)
-    /// The same, by name.
-    case username(String)
-}
-
-/// A committed message: it will reach every device of every member.
-public struct Accepted: Sendable, Equatable {
-    public let id: MessageID
-    public let conversation: ConversationID
-    public let seq: UInt64
-    /// Microseconds since 1970.
-    public let sentAt: Int64
-
-    init(_ frame: AcceptedFrame) {
-        id = frame.id
-        conversation = frame.conversation
-        seq = frame.seq
-        sentAt = frame.sentAt
-    }
-}
-
-/// A send that was taken over: it is written, and written again after a broken connection, until it is answered.
-public struct SendTicket: Sendable {
-    public let id: MessageID
-    let future: EventLoopFuture<Accepted>
-
-    /// Waits for the answer, at most for the options' `sendTimeout`.
-    public func accepted() async throws(RoostError) -> Accepted {
-        do {
-            return try await future.get()
-        } catch {
-            throw error as? RoostError ?? RoostError(.closed, "\(error)")
-        }
-    }
-}
-
-/// A live session of one device: it connects, connects again to another node when that is lost, resumes, acknowledges what
-/// the consumer of `messages` is done with, and filters what comes twice.
+/// A live session of one device: it connects, connects again to another node when that is lost, resumes, acknowledges
+/// what the consumer of `messages` is done with, and filters what comes twice.
 public actor RoostSession {
     private let eventLoop: any EventLoop
     private let client: RoostClient
@@ -159,8 +90,8 @@ public actor RoostSession {
         return SendTicket(id: id, future: promise.futureResult)
     }
 
-    /// A frame as a user typed it. A send is taken over as by `submit`; anything else goes out as it is, once, if there is a
-    /// connection.
+    /// A frame as a user typed it. A send is taken over as by `submit`; anything else goes out as it is, once, if there
+    /// is a connection.
     package func submitRaw(_ text: ByteBuffer) -> SendTicket? {
         if case .send(var send)? = try? ClientFrame(parsing: text, contentLimit: 16_777_216) {
             let id = send.id ?? ClientIDs.message()
@@ -181,7 +112,8 @@ public actor RoostSession {
     public func close() { feed(.stop) }
 
     /// The messages in order, for one consumer. Asking for the next says that the one before is dealt with, which
-    /// acknowledges it; who is slow keeps the server waiting. Ends at `close()`, and throws where the session can't go on.
+    /// acknowledges it; who is slow keeps the server waiting. Ends at `close()`, and throws where the session can't go
+    /// on.
     public nonisolated var messages: Messages { Messages(session: self) }
 
     public struct Messages: AsyncSequence, Sendable {
@@ -338,7 +270,7 @@ public actor RoostSession {
         }
     }
 
-    fileprivate func received(_ frames: [ByteBuffer], from connection: SessionConnection) {
+    func received(_ frames: [ByteBuffer], from connection: SessionConnection) {
         guard self.connection === connection else { return }
         let time = now
         var actions: [ConnectionMachine.Action] = []
@@ -352,62 +284,10 @@ public actor RoostSession {
         perform(actions)
     }
 
-    fileprivate func closed(_ connection: SessionConnection, code: UInt16?, reason: String) {
+    func closed(_ connection: SessionConnection, code: UInt16?, reason: String) {
         guard self.connection === connection else { return }
         self.connection = nil
         feed(.closed(code: code, reason: reason))
-    }
-}
-
-/// One connection of a session; a later one replaces it, and what this one says then is not heard. Lives on the event
-/// loop of its session.
-private final class SessionConnection: WebSocketDelegate, @unchecked Sendable {
-    private weak var session: RoostSession?
-    var channel: (any Channel)?
-    /// What came before the session learnt of the upgrade: at most what the socket brought with it.
-    private var early: [ByteBuffer] = []
-    private var earlyClose: (code: UInt16?, reason: String)?
-
-    init(session: RoostSession) { self.session = session }
-
-    func webSocketReceived(_ messages: [ByteBuffer]) {
-        guard channel != nil else {
-            early += messages
-            return
-        }
-        session?.assumeIsolated { $0.received(messages, from: self) }
-    }
-
-    func webSocketClosed(code: UInt16?, reason: String) {
-        guard channel != nil else {
-            earlyClose = (code, reason)
-            return
-        }
-        session?.assumeIsolated { $0.closed(self, code: code, reason: reason) }
-    }
-
-    func webSocketWritabilityChanged(_ writable: Bool) {}
-
-    func deliverEarly() {
-        let messages = early
-        early = []
-        if !messages.isEmpty { webSocketReceived(messages) }
-        if let earlyClose { webSocketClosed(code: earlyClose.code, reason: earlyClose.reason) }
-    }
-
-    func write(_ frames: [ByteBuffer]) {
-        guard let channel else { return }
-        for frame in frames { channel.write(frame, promise: nil) }
-        channel.flush()
-    }
-
-    func abandon(code: UInt16, reason: String) {
-        guard let channel else { return }
-        guard let handler = try? channel.pipeline.syncOperations.handler(type: WebSocketHandler.self) else {
-            channel.close(promise: nil)
-            return
-        }
-        handler.close(code: code, reason: reason)
     }
 }
 
@@ -430,13 +310,5 @@ extension RoostClient {
             frameObserver: frameObserver)
         await session.begin()
         return session
-    }
-}
-
-extension Message {
-    /// The content where it is a JSON string.
-    public var text: String? {
-        guard let value = try? HTTPAnswers.value(of: content) else { return nil }
-        return value.stringValue
     }
 }

@@ -2,7 +2,8 @@ package import NIOCore
 
 /// Who listens to a WebSocket. Called on the channel's event loop.
 package protocol WebSocketDelegate: AnyObject {
-    /// All that one read of the socket brought; the payload of each is one text message. Empty where it was only a ping.
+    /// All that one read of the socket brought; the payload of each is one text message. Empty where it was only a
+    /// ping.
     func webSocketReceived(_ messages: [ByteBuffer])
     /// The connection is gone, and nothing more follows. `code` is nil where the peer said none (RFC 6455: 1006).
     func webSocketClosed(code: UInt16?, reason: String)

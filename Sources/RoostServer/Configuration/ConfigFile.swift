@@ -70,7 +70,9 @@ package enum ConfigFile {
         guard let value = root.take(key) else { return }
         var section = try ConfigSection(value, path: root.keyPath(key))
         for knob in knobs {
-            if let number = try section.optionalInteger(knob.key, in: knob.range) { target[keyPath: knob.property] = number }
+            if let number = try section.optionalInteger(knob.key, in: knob.range) {
+                target[keyPath: knob.property] = number
+            }
         }
         try rest(&section, &target)
         try section.finish()

@@ -1,0 +1,149 @@
+import NIOConcurrencyHelpers
+import NIOCore
+import Testing
+
+@testable import RoostServer
+
+/// What holds of every HTTP connection, whatever is asked.
+@Suite(.timeLimit(.minutes(1))) struct HTTPConnectionTests {
+    @Test func unknownPathsAndMethodsAreProblems() async throws {
+        try await TestServer.run { server in
+            let connection = try await server.connect()
+            let missing = try await connection.call("GET", "/api/nothing")
+            #expect(missing.status == 404)
+            #expect(missing.headers["content-type"] == "application/problem+json")
+            #expect(missing.object["type"] as? String == "about:blank")
+            #expect(missing.object["title"] as? String == "Not Found")
+            #expect(missing.object["status"] as? Int == 404)
+            #expect(missing.object["detail"] is String)
+            #expect(missing.code == "not_found")
+            let wrong = try await connection.call("GET", "/api/login")
+            #expect(wrong.status == 405)
+            #expect(wrong.headers["allow"] == "POST")
+        }
+    }
+
+    @Test func oneConnectionServesManyCallsInOrder() async throws {
+        try await TestServer.run { server in
+            let connection = try await server.connectAdmin()
+            func get(_ path: String) -> String { "GET \(path) HTTP/1.1\r\nhost: x\r\n\r\n" }
+            try await connection.send(get("/livez") + get("/nothing") + get("/readyz") + get("/livez"))
+            var seen: [Int] = []
+            for _ in 0..<4 { seen.append(try await connection.response().status) }
+            #expect(seen == [200, 404, 200, 200])
+        }
+    }
+
+    @Test func headHasNoBody() async throws {
+        try await TestServer.run { server in
+            let connection = try await server.connectAdmin()
+            let head = try await connection.call("HEAD", "/livez")
+            #expect(head.status == 200)
+            #expect(try await connection.call("GET", "/livez").object["status"] as? String == "ok")
+        }
+    }
+
+    @Test(arguments: ["GET /livez HTTP/1.0\r\n\r\n", "GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"])
+    func aClientThatWantsItCloses(_ request: String) async throws {
+        try await TestServer.run { server in
+            let connection = try await server.connectAdmin()
+            try await connection.send(request)
+            let response = try await connection.response()
+            #expect(response.status == 200)
+            #expect(response.headers["connection"] == "close")
+            #expect(await connection.readToEnd().readableBytes == 0)
+        }
+    }
+
+    @Test func aBodyAboveTheBoundIsRefused() async throws {
+        try await TestServer.run { server in
+            let announced = try await server.connect()
+            try await announced.send("POST /api/login HTTP/1.1\r\nhost: x\r\ncontent-length: 1025\r\n\r\n")
+            #expect(try await announced.response().status == 413)
+            _ = await announced.readToEnd()
+
+            let chunked = try await server.connect()
+            try await chunked.send("POST /api/login HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n")
+            let chunk = "200\r\n" + String(repeating: "a", count: 512) + "\r\n"
+            try await chunked.send(chunk + chunk + chunk)
+            let response = try await chunked.response()
+            #expect(response.status == 413)
+            #expect(response.code == "too_large")
+            _ = await chunked.readToEnd()
+
+            let fits = try await server.connect()
+            let body = String(repeating: " ", count: 1_024)
+            #expect(try await fits.call("POST", "/api/login", body: body).status == 400)
+        }
+    }
+
+    @Test(arguments: [
+        "nonsense\r\n\r\n", "GET / HTTP/3.0\r\n\r\n", "\u{16}\u{3}\u{1}\u{2}\u{0}\u{1}\u{0}",
+        "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n",
+        "GET / HTTP/1.1\r\nhost: x\r\nx: " + String(repeating: "a", count: 40_000) + "\r\n\r\n",
+    ])
+    func whatIsNotHTTPEndsTheConnection(_ bytes: String) async throws {
+        try await TestServer.run { server in
+            let connection = try await server.connect()
+            try await connection.send(bytes)
+            let rest = String(buffer: await connection.readToEnd())
+            #expect(rest.isEmpty || rest.hasPrefix("HTTP/1.1 400"))
+        }
+    }
+
+    @Test func whoSaysNothingIsClosed() async throws {
+        try await TestServer.run(limits: HTTPLimits(headMilliseconds: 20, maxBody: 10)) { server in
+            let silent = try await server.connect()
+            #expect(await silent.readToEnd().readableBytes == 0)
+            let slow = try await server.connect()
+            try await slow.send("GET / HTTP/1.1\r\nhost:")
+            #expect(await slow.readToEnd().readableBytes == 0)
+        }
+    }
+
+    @Test func aBodyThatDoesNotComeTimesOut() async throws {
+        var limits = HTTPLimits(headMilliseconds: 30_000, maxBody: 10)
+        limits.bodyMilliseconds = 20
+        limits.lingerMilliseconds = 20
+        try await TestServer.run(limits: limits) { server in
+            let connection = try await server.connect()
+            try await connection.send("POST /api/login HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nabc")
+            #expect(try await connection.response().status == 408)
+            _ = await connection.readToEnd()
+        }
+    }
+
+    @Test func anIdleConnectionIsClosed() async throws {
+        var limits = HTTPLimits(headMilliseconds: 30_000, maxBody: 10)
+        limits.idleMilliseconds = 20
+        try await TestServer.run(limits: limits) { server in
+            let connection = try await server.connectAdmin()
+            #expect(try await connection.call("GET", "/livez").status == 200)
+            #expect(await connection.readToEnd().readableBytes == 0)
+        }
+    }
+
+    @Test func tooManyConnectionsAreTurnedAway() async throws {
+        try await TestServer.run(maxConnections: 1) { server in
+            let first = try await server.connect()
+            #expect(try await first.call("GET", "/api/nothing").status == 404)
+            let second = try await server.connect()
+            let refused = try await second.response()
+            #expect(refused.status == 503)
+            #expect(refused.headers["retry-after"] != nil)
+            _ = await second.readToEnd()
+            #expect(try await first.call("GET", "/api/nothing").status == 404)
+        }
+    }
+
+    @Test func expectationsAreMet() async throws {
+        try await TestServer.run { server in
+            let connection = try await server.connect()
+            try await connection.send(
+                "POST /api/login HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\nexpect: 100-continue\r\n\r\n")
+            #expect(try await connection.response().status == 100)
+            try await connection.send("{}")
+            #expect(try await connection.response().code == "missing_field")
+        }
+    }
+}
