@@ -33,7 +33,6 @@ let package = Package(
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
         .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
-        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/vapor/jwt-kit", from: "5.7.1"),
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
     ],
@@ -56,7 +55,8 @@ let package = Package(
         .target(
             name: "RoostNode",
             dependencies: [
-                "RoostModel", "RoostProtocol", "RoostCluster", "RoostConsensus", "RoostStorage", nioCore, deque, ordered,
+                "RoostModel", "RoostProtocol", "RoostCluster", "RoostConsensus", "RoostStorage", nioCore, deque,
+                ordered,
                 logging,
             ], swiftSettings: settings),
         .target(
@@ -67,7 +67,6 @@ let package = Package(
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "CryptoExtras", package: "swift-crypto"),
                 .product(name: "JWTKit", package: "jwt-kit"),
-                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ], swiftSettings: settings),
         .target(
             name: "RoostSimulation",
@@ -92,17 +91,31 @@ let package = Package(
         .testTarget(
             name: "RoostModelTests", dependencies: ["RoostModel"], swiftSettings: settings),
         .testTarget(
-            name: "RoostProtocolTests", dependencies: ["RoostModel", "RoostProtocol", nioCore], exclude: ["Vectors"], swiftSettings: settings),
+            name: "RoostProtocolTests", dependencies: ["RoostModel", "RoostProtocol", nioCore], exclude: ["Vectors"],
+            swiftSettings: settings),
         .testTarget(
-            name: "RoostClusterTests", dependencies: ["RoostModel", "RoostProtocol", "RoostCluster"], swiftSettings: settings),
+            name: "RoostClusterTests", dependencies: ["RoostModel", "RoostProtocol", "RoostCluster"],
+            swiftSettings: settings),
         .testTarget(
-            name: "RoostConsensusTests", dependencies: ["RoostModel", "RoostProtocol", "RoostCluster", "RoostConsensus", nioCore], exclude: ["Raft/Transcripts"], swiftSettings: settings),
+            name: "RoostConsensusTests",
+            dependencies: ["RoostModel", "RoostProtocol", "RoostCluster", "RoostConsensus", nioCore],
+            exclude: ["Raft/Transcripts"], swiftSettings: settings),
         .testTarget(
-            name: "RoostStorageTests", dependencies: ["RoostModel", "RoostProtocol", "RoostConsensus", nioCore, "RoostStorage"], swiftSettings: settings),
+            name: "RoostStorageTests",
+            dependencies: ["RoostModel", "RoostProtocol", "RoostConsensus", nioCore, "RoostStorage"],
+            swiftSettings: settings),
         .testTarget(
-            name: "RoostNodeTests", dependencies: ["RoostModel", "RoostProtocol", "RoostCluster", "RoostConsensus", nioCore, "RoostStorage", "RoostNode", "RoostSimulation"], swiftSettings: settings),
+            name: "RoostNodeTests",
+            dependencies: [
+                "RoostModel", "RoostProtocol", "RoostCluster", "RoostConsensus", nioCore, "RoostStorage", "RoostNode",
+                "RoostSimulation",
+            ], swiftSettings: settings),
         .testTarget(
-            name: "RoostSimulationTests", dependencies: ["RoostModel", "RoostProtocol", "RoostCluster", "RoostConsensus", nioCore, "RoostStorage", "RoostNode", "RoostSimulation"], swiftSettings: settings),
+            name: "RoostSimulationTests",
+            dependencies: [
+                "RoostModel", "RoostProtocol", "RoostCluster", "RoostConsensus", nioCore, "RoostStorage", "RoostNode",
+                "RoostSimulation",
+            ], swiftSettings: settings),
         .testTarget(
             name: "RoostServerTests",
             dependencies: [
@@ -112,16 +125,22 @@ let package = Package(
             ], swiftSettings: settings),
         .testTarget(
             name: "RoostClientTests",
-            dependencies: ["RoostModel", "RoostProtocol", "RoostClient", nioCore, nioPosix, nioHTTP1, nioWebSocket, logging],
+            dependencies: [
+                "RoostModel", "RoostProtocol", "RoostClient", nioCore, nioPosix, nioHTTP1, nioWebSocket, logging,
+            ],
             swiftSettings: settings),
         .testTarget(
             name: "RoostCLITests",
-            dependencies: ["RoostModel", "RoostProtocol", "RoostNode", "RoostServer", "RoostClient", "RoostCLI", nioCore],
+            dependencies: [
+                "RoostModel", "RoostProtocol", "RoostNode", "RoostServer", "RoostClient", "RoostCLI", nioCore,
+            ],
             swiftSettings: settings),
         .testTarget(name: "RoostTidyTests", swiftSettings: settings),
         .testTarget(
             name: "RoostProcessTests",
-            dependencies: ["RoostModel", "RoostProtocol", "RoostClient", "RoostCLI", nioCore, nioPosix, nioHTTP1, nioWebSocket],
+            dependencies: [
+                "RoostModel", "RoostProtocol", "RoostClient", "RoostCLI", nioCore, nioPosix, nioHTTP1, nioWebSocket,
+            ],
             swiftSettings: settings),
     ]
 )

@@ -27,6 +27,8 @@ package struct ClusterConfig: Sendable, Equatable {
     package struct Limits: Sendable, Equatable {
         /// Largest WebSocket frame (and message) a client may send.
         package var maxFrame = 65_536
+        /// Largest `content` of a message; the rest of its frame has the difference.
+        package var maxContent = 61_440
         package var maxMembers = 1_024
         package var maxConversationsPerUser = 10_000
         package var maxDevicesPerUser = 32

@@ -95,7 +95,8 @@ actor Peer {
         switch (streams.last, frame) {
         case (.deliver(let before), .deliver(let more)): streams[streams.count - 1] = .deliver(before + more)
         case (.opened(let before), .opened(let more)): streams[streams.count - 1] = .opened(before + more)
-        case (.unsubscribe(let before), .unsubscribe(let more)): streams[streams.count - 1] = .unsubscribe(before + more)
+        case (.unsubscribe(let before), .unsubscribe(let more)):
+            streams[streams.count - 1] = .unsubscribe(before + more)
         default: streams.append(frame)
         }
         return mark()

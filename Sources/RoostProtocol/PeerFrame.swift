@@ -31,7 +31,7 @@ public enum PeerFrame: Sendable, Equatable {
 
 /// A command on its way to the leader of its partition.
 public struct Proposal: Sendable, Equatable {
-    /// Unique at the node that proposes, in its epoch.
+    /// Unique at the node that proposes, over all its lives.
     public var id: UInt64
     public var partition: PartitionID
     /// How often it was relayed by a replica that is not the leader; at most once.

@@ -35,7 +35,9 @@ package final class SimulationExecutor: SerialExecutor, TaskExecutor, @unchecked
     package func asUnownedTaskExecutor() -> UnownedTaskExecutor { UnownedTaskExecutor(ordinary: self) }
 
     /// Actors are entered only while an event runs.
-    package func checkIsolated() { precondition(running, "an actor of the simulation was entered from outside of run()") }
+    package func checkIsolated() {
+        precondition(running, "an actor of the simulation was entered from outside of run()")
+    }
     package func isIsolatingCurrentContext() -> Bool? { running }
 
     // MARK: Events

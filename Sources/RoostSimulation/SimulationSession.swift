@@ -53,7 +53,8 @@ package final class SimulationSession: SessionSocket, @unchecked Sendable {
 
     package func send(id: MessageID, to conversation: ConversationID, text: String) {
         let frame = ByteBuffer(
-            string: "{\"op\":\"send\",\"id\":\"\(id)\",\"conversation_id\":\"\(conversation)\",\"content\":\"\(text)\"}")
+            string: "{\"op\":\"send\",\"id\":\"\(id)\",\"conversation_id\":\"\(conversation)\",\"content\":\"\(text)\"}"
+        )
         executor.perform { sendFrame(frame) }
     }
 

@@ -25,6 +25,23 @@ extension SQLiteStore {
         }
     }
 
+    package func messageHashes(partition: PartitionID) throws(StoreError) -> [UInt64] {
+        try read { db in
+            var statement = try BoundStatement(
+                db,
+                """
+                SELECT i.hash FROM conversation_keys k CROSS JOIN message_ids i ON i.conversation = k.key
+                WHERE k.partition = ?1
+                """)
+            statement.reset()
+            try statement.bind(Int64(partition.value))
+            let rows = try statement.rows()
+            var hashes: [UInt64] = []
+            while let row = try rows.next() { hashes.append(try row.bits(0)) }
+            return hashes
+        }
+    }
+
     /// For operators: looks into every conversation of the partition, two microseconds each.
     package func messages(withID id: MessageID, partition: PartitionID) throws(StoreError) -> [MessageRow] {
         try read { db in

@@ -38,11 +38,12 @@ import Testing
         func object<Section>(_ knobs: [ConfigKnob<Section>], _ more: String = "") -> String {
             "{" + (knobs.map { "\"\($0.key)\": \($0.range.upperBound)" }.joined(separator: ", ") + more) + "}"
         }
+        let more = #", "admin_host": "0.0.0.0", "admin_token": "0123456789abcdef""#
         let text = Self.file(
             Self.node(1) + "," + Self.node(2) + "," + Self.node(3),
             """
             , "partitions": 7, "limits": \(object(ConfigKnobs.limits)),
-            "security": \(object(ConfigKnobs.security, #", "admin_host": "0.0.0.0", "admin_token": "0123456789abcdef""#)),
+            "security": \(object(ConfigKnobs.security, more)),
             "durability": \(object(ConfigKnobs.durability)),
             "timing": {"election_ms": 700, "raft_heartbeat_ms": 350, "drain_ms": 0}
             """)

@@ -16,7 +16,8 @@ import Testing
             let bob = try await server.user("bob")
             let eve = try await server.user("eve")
             let connection = try await server.connect()
-            let body = #"{"id":"\#(group.uppercased())","type":"group","name":"Ours \"x\"","user_ids":["\#(bob.id)","\#(alice.id)"]}"#
+            let body =
+                #"{"id":"\#(group.uppercased())","type":"group","name":"Ours \"x\"","user_ids":["\#(bob.id)","\#(alice.id)"]}"#
             let made = try await connection.call("POST", "/api/conversations", token: alice.token, body: body)
             #expect(made.status == 200)
             #expect(made.object["id"] as? String == group)
@@ -25,9 +26,11 @@ import Testing
             #expect(made.object["created_at"] as? String == "2023-11-14T22:13:20.000000Z")
             #expect(made.object["last_seq"] as? Int == 0)
             let members = made.object["members"] as? [[String: String]] ?? []
-            #expect(Set(members) == [
-                ["user_id": alice.id.description, "role": "owner"], ["user_id": bob.id.description, "role": "member"],
-            ])
+            #expect(
+                Set(members) == [
+                    ["user_id": alice.id.description, "role": "owner"],
+                    ["user_id": bob.id.description, "role": "member"],
+                ])
 
             let read = try await connection.call("GET", "/api/conversations/\(group)", token: bob.token)
             #expect(read.text == made.text)

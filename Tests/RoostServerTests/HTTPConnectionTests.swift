@@ -96,7 +96,8 @@ import Testing
             let silent = try await server.connect()
             #expect(await silent.readToEnd().readableBytes == 0)
             let slow = try await server.connect()
-            try await slow.send("GET / HTTP/1.1\r\nhost:")
+            // The time may be over before this is written.
+            try? await slow.send("GET / HTTP/1.1\r\nhost:")
             #expect(await slow.readToEnd().readableBytes == 0)
         }
     }

@@ -1,9 +1,9 @@
-internal import NIOHTTP1
-internal import NIOConcurrencyHelpers
 import Crypto
 import Foundation
+internal import NIOConcurrencyHelpers
 import NIOConcurrencyHelpers
 import NIOCore
+internal import NIOHTTP1
 import NIOHTTP1
 import RoostModel
 import RoostNode
@@ -64,7 +64,8 @@ import Testing
         await refuses(try forge(header: ["typ": "JWT", "kid": "key-1"]), "no alg")
         await refuses(try forge(header: ["alg": "HS256"]), "no kid")
         await refuses(
-            try forge(header: ["alg": "HS256", "kid": "key-1", "crit": ["exp"]]), "an extension that must be understood")
+            try forge(header: ["alg": "HS256", "kid": "key-1", "crit": ["exp"]]), "an extension that must be understood"
+        )
     }
 
     @Test func forgedSignaturesAreRefused() async throws {

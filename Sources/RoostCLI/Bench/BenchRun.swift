@@ -173,12 +173,15 @@ struct BenchRun {
                 return some + Array(repeating: BenchFlow(), count: absent)
             })
         func perMessage(_ cpu: Double) -> Double { delivered > 0 ? cpu * 1e6 / Double(delivered) : 0 }
-        let cpu = zip(before, after).map { before, after in (after?.cpuSeconds ?? 0) - (before?.cpuSeconds ?? 0) }
-        let servers = processes.enumerated().map { index, process in
-            BenchReport.Server(
-                server: process.server, pid: process.pid, cpuSeconds: cpu[index],
-                cpuMicrosecondsPerMessage: perMessage(cpu[index]), residentBytes: after[index]?.residentBytes ?? 0)
+        // A process that ended meanwhile has no share that could be told.
+        let servers = processes.enumerated().compactMap { index, process -> BenchReport.Server? in
+            guard let before = before[index], let after = after[index] else { return nil }
+            let cpu = after.cpuSeconds - before.cpuSeconds
+            return BenchReport.Server(
+                server: process.server, pid: process.pid, cpuSeconds: cpu,
+                cpuMicrosecondsPerMessage: perMessage(cpu), residentBytes: after.residentBytes)
         }
+        let own = (after.last??.cpuSeconds ?? 0) - (before.last??.cpuSeconds ?? 0)
         let sum = try await progress()
         return BenchReport(
             connections: sum.endpoints, seconds: seconds, sent: tally.sent, accepted: tally.accepted,
@@ -186,8 +189,9 @@ struct BenchRun {
             deliveredPerSecond: Double(delivered) / seconds, delivery: .init(delivery), accept: .init(accept),
             lost: tally.lost, duplicates: tally.duplicates, outOfOrder: tally.outOfOrder, refused: sum.refused,
             retries: sum.retries, redelivered: sum.redelivered, reconnects: sum.reconnects, unanswered: sum.openSends,
-            drained: drained, servers: servers, cpuMicrosecondsPerMessage: perMessage(cpu.dropLast().reduce(0, +)),
-            ownCPUMicrosecondsPerMessage: perMessage(cpu.last ?? 0))
+            drained: drained, servers: servers,
+            cpuMicrosecondsPerMessage: perMessage(servers.map(\.cpuSeconds).reduce(0, +)),
+            ownCPUMicrosecondsPerMessage: perMessage(own))
     }
 
     private func sleep(until time: UInt64) async {

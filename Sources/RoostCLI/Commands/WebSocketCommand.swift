@@ -10,8 +10,8 @@ struct WebSocketCommand: AsyncParsableCommand {
         commandName: "ws", abstract: "A live session: prints what comes, sends what is typed.",
         discussion: """
             A line is sent as a text message to --conversation or --to; a line that begins with { is a frame, sent as \
-            it is. When the connection is lost, it goes on with another node. At the end of its input it waits until all is \
-            answered and what was unread has been printed, for 10 seconds at most.
+            it is. When the connection is lost, it goes on with another node. At the end of its input it waits until \
+            all is answered and what was unread has been printed, for 10 seconds at most.
             """)
 
     /// From the end of the input to the end of the command.

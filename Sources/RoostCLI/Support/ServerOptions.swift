@@ -37,7 +37,8 @@ extension ClusterConfig.Node {
 struct ServerOptions: ParsableArguments {
     static let defaultServer = "http://127.0.0.1:8001"
 
-    @Option(help: "A node, as http://host:port; may be repeated (default: \(Self.defaultServer)).")
+    @Option(
+        help: "A node, as http://host:port; may be repeated (default: those of the file, else \(Self.defaultServer)).")
     var server: [String] = []
 
     @OptionGroup var configOptions: ConfigOptions
@@ -48,13 +49,14 @@ struct ServerOptions: ParsableArguments {
         for url in server where ServerAddress(url) == nil {
             throw Failure("--server: \"\(url)\" is not http://host:port", .usage)
         }
-        let chosen = server.isEmpty ? [Self.defaultServer] : server
-        guard others || server.isEmpty, let config = try configOptions.loadIfPresent() else { return chosen }
+        guard others || server.isEmpty, let config = try configOptions.loadIfPresent() else {
+            return server.isEmpty ? [Self.defaultServer] : server
+        }
         let nodes = config.nodes.map(\.clientURL)
+        if server.isEmpty { return nodes }
         let known = Set(nodes.compactMap { ServerAddress($0) })
-        if server.isEmpty, configOptions.config != nil { return nodes }
         // Another cluster's file has nothing to say about a server that is not in it.
-        guard chosen.contains(where: { ServerAddress($0).map(known.contains) ?? false }) else { return chosen }
-        return chosen + nodes.filter { !chosen.contains($0) }
+        guard server.contains(where: { ServerAddress($0).map(known.contains) ?? false }) else { return server }
+        return server + nodes.filter { !server.contains($0) }
     }
 }

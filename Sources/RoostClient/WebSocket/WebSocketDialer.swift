@@ -1,3 +1,4 @@
+internal import Foundation
 package import NIOCore
 internal import NIOHTTP1
 internal import NIOPosix
@@ -98,7 +99,7 @@ package enum WebSocketDialer {
             return error.connectionErrors.first.map { describe($0.error) } ?? "unknown host \(error.host)"
         }
         if error is ChannelError { return "connecting took too long" }
-        if let error = error as? IOError { return error.description }
+        if let error = error as? IOError { return String(cString: strerror(error.errnoCode)) }
         return String(describing: error)
     }
 }

@@ -57,9 +57,10 @@ package struct StreamReceiver: Sendable {
         return true
     }
 
-    /// A leader's answer to the open of single sessions. False where the stream is another by now.
-    package mutating func joined(by node: NodeID, term answered: UInt64) -> Bool {
-        joining = max(0, joining - 1)
+    /// A leader's answer, or with `ends` the last of it, to the open of single sessions. False where the stream is
+    /// another by now.
+    package mutating func joined(by node: NodeID, term answered: UInt64, ends: Bool = true) -> Bool {
+        if ends { joining = max(0, joining - 1) }
         return isOpen && term == answered && leader == node
     }
 

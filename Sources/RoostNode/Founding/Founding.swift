@@ -160,7 +160,8 @@ struct Founding: Sendable {
         } else if !record.members.contains(where: { $0.node == me && $0.store == facts.store }) {
             refusal = "the record names another store for it"
         } else if let promised = facts.promised, promised.clusterID != record.clusterID {
-            refusal = "it has promised itself to cluster \(promised.clusterID); wipe its data directory if that never was"
+            refusal =
+                "it has promised itself to cluster \(promised.clusterID); wipe its data directory if that never was"
         }
         if let refusal {
             actions.append(.send(.refuse(reason: refusal), to: node))
@@ -168,6 +169,11 @@ struct Founding: Sendable {
             return
         }
         guard saving == nil else { return }
+        // Promised and synced before: written again it would only keep `founded` from being heard meanwhile.
+        if facts.promised == record {
+            actions.append(.send(.promise(clusterID: record.clusterID), to: node))
+            return
+        }
         facts.promised = record
         save(into: &actions) { _, actions in actions.append(.send(.promise(clusterID: record.clusterID), to: node)) }
     }

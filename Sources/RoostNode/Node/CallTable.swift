@@ -1,6 +1,6 @@
+import NIOCore
 import RoostModel
 import RoostProtocol
-import NIOCore
 
 /// What a call is for: routed to the leader of its partition.
 enum CallKind: Sendable {
@@ -28,11 +28,20 @@ struct CallTable: Sendable {
         var deadline: UInt64
         /// When it was last sent; nil while it waits for a leader to be known.
         var sentAt: UInt64?
+        /// Answers that it came out of its session's order.
+        var disorders = 0
+        /// The command as it would be made now, for one that is sent again after such an answer.
+        var remade: (@Sendable () -> Command?)?
         var completion: @Sendable (CallOutcome) -> Void
     }
 
     private(set) var calls: [UInt64: Call] = [:]
-    private var next: UInt64 = 1
+    private var next: UInt64
+
+    /// Ids of one life must not meet those of another: a leader may still answer what the former life asked.
+    init(epoch: Epoch) { next = CallTable.firstID(epoch: epoch) }
+
+    static func firstID(epoch: Epoch) -> UInt64 { epoch << 32 | 1 }
 
     var count: Int { calls.count }
 
@@ -48,6 +57,23 @@ struct CallTable: Sendable {
 
     mutating func sent(_ id: UInt64, at now: UInt64) { calls[id]?.sentAt = now }
     mutating func unsent(_ id: UInt64) { calls[id]?.sentAt = nil }
+
+    /// It came out of order: it goes again with the others, made anew. Nil where that has been tried often enough.
+    mutating func outOfOrder(_ id: UInt64) -> Call? {
+        guard var call = calls[id], call.disorders < Self.maxDisorders else { return nil }
+        call.disorders += 1
+        call.sentAt = nil
+        if case .propose = call.body, let command = call.remade?() {
+            var buffer = ByteBuffer()
+            command.encode(into: &buffer)
+            call.body = .propose(buffer)
+        }
+        calls[id] = call
+        return call
+    }
+
+    /// With all of its pipeline sent again each time, a few rounds put it into order unless its turn is over.
+    private static let maxDisorders = 10
 
     /// All of a partition, in the order in which they were made.
     func ids(of partition: PartitionID) -> [UInt64] {

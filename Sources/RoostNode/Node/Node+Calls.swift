@@ -1,5 +1,5 @@
-import RoostCluster
 import NIOCore
+import RoostCluster
 import RoostModel
 import RoostProtocol
 
@@ -12,7 +12,8 @@ extension Node {
 
     @discardableResult
     func call(
-        _ kind: CallKind, partition given: PartitionID? = nil, _ completion: @escaping @Sendable (CallOutcome) -> Void
+        _ kind: CallKind, partition given: PartitionID? = nil, remade: (@Sendable () -> Command?)? = nil,
+        _ completion: @escaping @Sendable (CallOutcome) -> Void
     ) -> UInt64 {
         let body: CallTable.Call.Body
         let partition: PartitionID?
@@ -29,7 +30,7 @@ extension Node {
         let timeout = UInt64(configuration.timing.proposalTimeoutMilliseconds) * 1_000_000
         let id = calls.add(
             CallTable.Call(
-                partition: partition ?? 0, body: body, deadline: context.clock.now() + timeout, sentAt: nil,
+                partition: partition ?? 0, body: body, deadline: context.clock.now() + timeout, remade: remade,
                 completion: completion))
         dispatch(id)
         return id
@@ -62,8 +63,9 @@ extension Node {
     func received(_ result: ProposalResult) {
         switch result.outcome {
         case .applied(.rejected(.outOfOrder)):
-            // Something before it is missing in the log: all go again, in their order, with the next retry.
-            calls.unsent(result.id)
+            // Something before it is missing in the log, or was answered without it: all go again, in their order,
+            // with the next retry. One whose turn is over will not be heard of again: its outcome is unknown.
+            if calls.outOfOrder(result.id) == nil { calls.remove(result.id)?.completion(.unavailable) }
         case .applied(let answer):
             calls.remove(result.id)?.completion(.applied(answer))
         case .notLeader(let hint):

@@ -113,7 +113,9 @@ extension Node {
             return
         }
         proposingKey = true
-        call(.propose(.addSigningKey(makeSigningKey())), partition: 0) { [weak self] _ in self?.onCore { $0.proposingKey = false } }
+        call(.propose(.addSigningKey(makeSigningKey())), partition: 0) { [weak self] _ in
+            self?.onCore { $0.proposingKey = false }
+        }
     }
 
     /// A node without a replica of partition 0 asks for the keys.

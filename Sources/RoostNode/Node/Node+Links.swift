@@ -1,16 +1,18 @@
 import Logging
-import RoostStorage
 import RoostCluster
 import RoostConsensus
 package import RoostModel
 package import RoostProtocol
+import RoostStorage
 
 /// The transport's side: called on the core executor.
 extension Node: LinkEvents {
     package nonisolated func identity() -> LinkIdentity { onCore { $0.ownIdentity() } }
     package nonisolated func linkUp(_ peer: LinkPeer) { onCore { $0.linked(peer) } }
     package nonisolated func linkDown(_ node: NodeID, reason: String) { onCore { $0.unlinked(node, reason: reason) } }
-    package nonisolated func received(_ frames: [PeerFrame], from node: NodeID) { onCore { $0.receive(frames, from: node) } }
+    package nonisolated func received(_ frames: [PeerFrame], from node: NodeID) {
+        onCore { $0.receive(frames, from: node) }
+    }
 }
 
 extension Node {
@@ -24,6 +26,8 @@ extension Node {
 
     private func linked(_ link: LinkPeer) {
         guard let peer = peers[link.node] else { return }
+        // What hung on a former link is over, whether or not its end was told.
+        if link.node != me { unlinked(link.node, reason: "replaced") }
         peer.onCore { $0.linkUp(link) }
         context.logger.info("\(link.node): linked (store \(link.store), epoch \(link.epoch))")
         var actions: [Founding.Action] = []

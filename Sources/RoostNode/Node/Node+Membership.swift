@@ -1,9 +1,9 @@
-import RoostStorage
 import Logging
 import RoostCluster
 import RoostConsensus
 import RoostModel
 import RoostProtocol
+import RoostStorage
 
 /// SWIM and the presence table: who is reachable, and who is connected where.
 extension Node {
@@ -81,7 +81,13 @@ extension Node {
     func perform(_ actions: [PresenceTable.Action]) {
         for action in actions {
             switch action {
-            case .send(let message, let node): send(control: .presence(message), to: node)
+            case .send(let message, let node):
+                // A snapshot may be megabytes: not in the way of probes and votes.
+                if case .snapshot = message {
+                    send(stream: .presence(message), to: node)
+                } else {
+                    send(control: .presence(message), to: node)
+                }
             case .appeared(let entry, _):
                 // The same device connected elsewhere: the newer generation stays.
                 users[entry.user]?.onCore { $0.replace(entry.device, newer: entry.generation) }

@@ -1,7 +1,7 @@
+import NIOCore
+import RoostCluster
 package import RoostModel
 package import RoostProtocol
-import RoostCluster
-import NIOCore
 
 /// What HTTP, WebSocket and admin ask of the node.
 extension Node: NodeService {
@@ -46,7 +46,11 @@ extension Node: NodeService {
             for (index, request) in requests.enumerated() {
                 call(.read(request), partition: PartitionID(UInt16(index))) { outcome in
                     let response: ReadResponse
-                    if case .read(let answer) = outcome { response = answer } else { response = .rejected(.unavailable) }
+                    if case .read(let answer) = outcome {
+                        response = answer
+                    } else {
+                        response = .rejected(.unavailable)
+                    }
                     gathering.onCore { $0.take(index, response) }
                 }
             }

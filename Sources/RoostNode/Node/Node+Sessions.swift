@@ -1,6 +1,6 @@
-import RoostConsensus
 import Logging
 import RoostCluster
+import RoostConsensus
 import RoostModel
 import RoostProtocol
 
@@ -59,7 +59,7 @@ extension Node {
         users[request.user] = user
         sessions[admitted.slot] = SessionEntry(
             device: device, unanswered: Set((0..<partitionCount).map { PartitionID(UInt16($0)) }))
-        sessionDigest ^= device.subscription.digest
+        sessionDigests.toggle(device.subscription.digest, now: context.clock.now())
         context.counters.sessionsOpened.increment()
         let newer = presence.newerSession(
             user: request.user, device: request.device, than: admitted.grant.generation)
@@ -93,7 +93,7 @@ extension Node {
     func sessionEnded(_ device: Device) {
         guard let entry = sessions[device.slot], entry.device === device else { return }
         sessions[device.slot] = nil
-        sessionDigest ^= device.subscription.digest
+        sessionDigests.toggle(device.subscription.digest, now: context.clock.now())
         newSessions.removeAll { $0 == device.slot }
         if let user = users[device.request.user], user.onCore({ $0.remove(device) }) {
             users[device.request.user] = nil
@@ -103,7 +103,7 @@ extension Node {
             at: context.clock.wall(), now: context.clock.now())
         schedulePresenceFlush()
         let end = SubscriptionEnd(slot: device.slot, session: device.session)
-        for leader in Set(receivers.compactMap { $0.isOpen ? $0.leader : nil }).sorted() {
+        for leader in Set(receivers.compactMap { $0.phase != .closed ? $0.leader : nil }).sorted() {
             send(stream: .unsubscribe([end]), to: leader)
         }
         if sessions.isEmpty { drained() }
@@ -128,12 +128,7 @@ extension Node {
         guard phase != .draining else { return }
         phase = .draining
         context.logger.notice("draining: \(sessions.count) sessions")
-        for partition in sortedPartitions {
-            partition.onCore { partition in
-                guard partition.isLeader, let target = partition.raft.bestTransferTarget else { return }
-                partition.receive(.transferLeadership(to: target))
-            }
-        }
+        handOverLeaderships()
         // Paced, so that the others are not stormed: all within half of the drain's time.
         let slots = sessions.keys.sorted()
         let pace = max(1, slots.count / max(1, configuration.timing.drainMilliseconds / 2 / 20) + 1)
@@ -141,7 +136,9 @@ extension Node {
         await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
             drainWaiters.append { continuation.resume() }
             _ = context.after(milliseconds: configuration.timing.drainMilliseconds) { [weak self] in
-                self?.onCore { $0.drainWaited = true; $0.drained() }
+                self?.onCore {
+                    $0.drainWaited = true; $0.drained()
+                }
             }
             drained()
         }
@@ -164,6 +161,18 @@ extension Node {
         _ = context.after(milliseconds: 20) { [weak self] in self?.onCore { $0.closePaced(rest, pace: pace) } }
     }
 
+    /// Again and again until the drain is over: a target may be slow, and others may hand leadership back.
+    private func handOverLeaderships() {
+        for partition in sortedPartitions {
+            partition.onCore { partition in
+                guard partition.isLeader, !partition.raft.isTransferring,
+                    let target = partition.raft.bestTransferTarget
+                else { return }
+                partition.receive(.transferLeadership(to: target))
+            }
+        }
+    }
+
     /// Sessions are closed and leaderships handed over, or the time is up.
     func drained() {
         guard phase == .draining, !drainWaiters.isEmpty else { return }
@@ -173,6 +182,7 @@ extension Node {
         if !drainWaited && (!sessions.isEmpty || leading) {
             guard !drainPolling else { return }
             drainPolling = true
+            handOverLeaderships()
             _ = context.after(milliseconds: 50) { [weak self] in
                 self?.onCore {
                     $0.drainPolling = false

@@ -8,7 +8,8 @@ extension Node {
     /// sends are refused, reads and deliveries go on.
     func storageStalled(_ error: StoreError?) {
         if let error {
-            context.logger.error("writing to the database: no space (\(error)); this node steps down until there is some")
+            context.logger.error(
+                "writing to the database: no space (\(error)); this node steps down until there is some")
         } else {
             context.logger.notice("writing to the database: there is space again")
         }

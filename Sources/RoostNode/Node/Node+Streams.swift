@@ -1,5 +1,5 @@
-import RoostConsensus
 import RoostCluster
+import RoostConsensus
 import RoostModel
 import RoostProtocol
 
@@ -14,34 +14,52 @@ extension Node {
         guard !fresh.isEmpty else { return }
         var byLeader: [NodeID: [PartitionID]] = [:]
         for index in receivers.indices {
-            guard receivers[index].isOpen, let leader = receivers[index].leader, isUp(leader) else { continue }
+            // A stream that is just being opened lets them join as well: they were not in its request.
+            guard receivers[index].phase != .closed, let leader = receivers[index].leader, isUp(leader) else {
+                continue
+            }
             byLeader[leader, default: []].append(PartitionID(UInt16(index)))
         }
         for (leader, list) in byLeader.sorted(by: { $0.key < $1.key }) {
-            for partition in list { receivers[Int(partition.value)].joinBegan() }
-            sendOpen(to: leader, partitions: list, sessions: fresh, reset: false)
+            sendOpen(to: leader, partitions: list, sessions: fresh[...], reset: false)
         }
         // Partitions whose stream is not open take these sessions along when it is opened.
         reopenStreams()
     }
 
-    private func sendOpen(to leader: NodeID, partitions: [PartitionID], sessions: [SubscribedSession], reset: Bool) {
-        let id = nextOpen
-        nextOpen += 1
-        opens[id] = OpenInFlight(
-            partitions: Set(partitions), reset: reset, sentAt: context.clock.now(), slots: sessions.map(\.slot))
-        if reset { for partition in partitions { receivers[Int(partition.value)].opening(request: id) } }
-        // Bounded frames: many sessions go in several requests, of which the first resets.
-        send(stream: .open(OpenRequest(id: id, partitions: partitions, sessions: sessions, reset: reset)), to: leader)
+    /// Bounded frames: many sessions go in several requests, of which the first resets and the others join.
+    private func sendOpen(
+        to leader: NodeID, partitions: [PartitionID], sessions: ArraySlice<SubscribedSession>, reset: Bool
+    ) {
+        // Every session takes the leader a while.
+        let patience = 1_000_000_000 + UInt64(sessions.count) * 200_000
+        var rest = sessions
+        var resets = reset
+        while !rest.isEmpty {
+            let part = rest.prefix(2_000)
+            rest = rest.dropFirst(part.count)
+            let id = nextOpen
+            nextOpen += 1
+            opens[id] = OpenInFlight(
+                unanswered: Dictionary(uniqueKeysWithValues: partitions.map { ($0, part.count) }), reset: resets,
+                deadline: context.clock.now() + patience)
+            for partition in partitions {
+                if resets {
+                    receivers[Int(partition.value)].opening(request: id)
+                } else {
+                    receivers[Int(partition.value)].joinBegan()
+                }
+            }
+            send(
+                stream: .open(
+                    OpenRequest(id: id, partitions: partitions, sessions: Array(part), reset: resets)), to: leader)
+            resets = false
+        }
     }
 
     /// Opens again whatever is not open, at the leaders known. Without sessions there is nothing to stream.
     func reopenStreams() {
-        let now = context.clock.now()
-        for (id, open) in opens where now > open.sentAt + 1_000_000_000 {
-            opens[id] = nil
-            for partition in open.partitions { receivers[Int(partition.value)].close() }
-        }
+        expireOpens()
         guard !sessions.isEmpty, phase != .founding else { return }
         var byLeader: [NodeID: [PartitionID]] = [:]
         for index in receivers.indices where receivers[index].phase == .closed {
@@ -52,7 +70,20 @@ extension Node {
         let all = sessions.values.map(\.device.subscription).sorted { $0.slot < $1.slot }
         for (leader, list) in byLeader.sorted(by: { $0.key < $1.key }) {
             context.counters.streamsReopened.increment(by: UInt64(list.count))
-            sendOpen(to: leader, partitions: list, sessions: all, reset: true)
+            sendOpen(to: leader, partitions: list, sessions: all[...], reset: true)
+        }
+    }
+
+    /// What a leader has not answered in time is asked anew, unless the stream is another by now.
+    private func expireOpens() {
+        let now = context.clock.now()
+        for (id, open) in opens where now > open.deadline {
+            opens[id] = nil
+            for partition in open.unanswered.keys {
+                let index = Int(partition.value)
+                if open.reset, receivers[index].phase != .opening(request: id) { continue }
+                receivers[index].close()
+            }
         }
     }
 
@@ -69,10 +100,11 @@ extension Node {
 
     func dropOpens(to node: NodeID) {
         for (id, open) in opens {
-            let lost = open.partitions.filter { receivers[Int($0.value)].leader == node }
-            guard !lost.isEmpty else { continue }
-            for partition in lost { receivers[Int(partition.value)].close() }
-            opens[id]?.partitions.subtract(lost)
+            for partition in open.unanswered.keys where receivers[Int(partition.value)].leader == node {
+                receivers[Int(partition.value)].close()
+                opens[id]?.unanswered[partition] = nil
+            }
+            if opens[id]?.unanswered.isEmpty == true { opens[id] = nil }
         }
     }
 
@@ -92,19 +124,26 @@ extension Node {
 
     func opened(_ reply: OpenReply, by node: NodeID) {
         let index = Int(reply.partition.value)
-        guard index < receivers.count, let open = opens[reply.id], open.partitions.contains(reply.partition) else { return }
-        opens[reply.id]?.partitions.remove(reply.partition)
-        if opens[reply.id]?.partitions.isEmpty == true { opens[reply.id] = nil }
+        guard index < receivers.count, let open = opens[reply.id], let missing = open.unanswered[reply.partition] else {
+            return
+        }
+        let answered = missing <= reply.slots.count
+        opens[reply.id]?.unanswered[reply.partition] = answered ? nil : missing - reply.slots.count
+        if opens[reply.id]?.unanswered.isEmpty == true { opens[reply.id] = nil }
         guard case .opened(let term, let position, _, let unread) = reply.outcome else {
-            receivers[index].close()
+            let concerns =
+                open.reset ? receivers[index].phase == .opening(request: reply.id) : receivers[index].leader == node
+            if concerns { receivers[index].close() }
             return
         }
-        if open.reset {
-            guard receivers[index].opened(request: reply.id, by: node, term: term, position: position) else { return }
-        } else if !receivers[index].joined(by: node, term: term) {
-            // The stream is another by now; its own opening covers these sessions.
-            return
+        let isStream: Bool
+        if open.reset, receivers[index].phase == .opening(request: reply.id) {
+            isStream = receivers[index].opened(request: reply.id, by: node, term: term, position: position)
+        } else {
+            isStream = receivers[index].joined(by: node, term: term, ends: answered && !open.reset)
         }
+        // Where it is another stream by now, its own opening covers these sessions.
+        guard isStream else { return }
         for item in unread {
             sessions[item.slot]?.device.onCore { $0.unread(item.conversation, cursor: item.cursor, head: item.head) }
         }
@@ -142,7 +181,8 @@ extension Node {
         guard index < receivers.count else { return }
         let before = receivers[index].leader
         let again = receivers[index].status(
-            from: node, term: status.term, position: status.position, matches: status.digest == sessionDigest)
+            from: node, term: status.term, position: status.position,
+            matches: sessionDigests.matches(status.digest, now: context.clock.now()))
         if receivers[index].leader != before { resendCalls(of: status.partition) }
         if again && !sessions.isEmpty {
             receivers[index].close()
@@ -192,10 +232,17 @@ extension Node {
 
     // MARK: Acknowledgements
 
+    /// Cursors of one partition waiting to be sent.
+    private static let maxAcks = 100_000
+
     func acknowledged(_ advance: CursorAdvance) {
         let partition = PartitionID(of: advance.conversation.uuid, count: partitionCount)
         let key = AckKey(user: advance.user, device: advance.device, conversation: advance.conversation)
-        ackBuffer[partition, default: [:]][key] = advance.seq
+        // At the bound, which takes a partition without a leader for long, the newest are not remembered: then the
+        // device is sent them again, in its next session.
+        if ackBuffer[partition]?.count ?? 0 < Self.maxAcks || ackBuffer[partition]?[key] != nil {
+            ackBuffer[partition, default: [:]][key] = advance.seq
+        }
         guard ackTimer == nil else { return }
         ackTimer = context.after(milliseconds: 200) { [weak self] in
             self?.onCore {
@@ -207,7 +254,7 @@ extension Node {
 
     func sendAcks() {
         for (partition, list) in ackBuffer.sorted(by: { $0.key < $1.key }) {
-            // Kept until a leader is known; bounded by conversations times devices here.
+            // Kept until a leader is known.
             guard let leader = leader(of: partition), isUp(leader) else { continue }
             ackBuffer[partition] = nil
             var cursors = list.map {

@@ -1,8 +1,8 @@
-import RoostStorage
-package import RoostModel
-import RoostProtocol
 import RoostCluster
 import RoostConsensus
+package import RoostModel
+import RoostProtocol
+import RoostStorage
 
 extension Node {
     package func view() async -> NodeView {
@@ -117,7 +117,9 @@ extension Node {
             gauge(
                 "roost_presence_version", "Version of each node's part of the presence table.",
                 presence.versions.map { Sample(labels: [("node", $0.node.name)], value: Double($0.version)) }),
-            gauge("roost_presence_devices", "Devices online in the cluster.", [Sample(value: Double(presence.onlineDevices))]),
+            gauge(
+                "roost_presence_devices", "Devices online in the cluster.",
+                [Sample(value: Double(presence.onlineDevices))]),
         ]
         families += storageFamilies(context.storage.metrics())
         return MetricsView(families: families)

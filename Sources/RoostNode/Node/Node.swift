@@ -38,16 +38,16 @@ package actor Node {
     var partitions: [PartitionID: Partition] = [:]
     /// Who leads, and how the streams from there stand; by partition.
     var receivers: [StreamReceiver] = []
-    var calls = CallTable()
+    var calls: CallTable
     var signingKeyList: [SigningKey] = []
     var proposingKey = false
 
     // Sessions.
     var users: [UserID: User] = [:]
     var sessions: [UInt32: SessionEntry] = [:]
-    var sessionDigest: UInt64 = 0
+    var sessionDigests = DigestHistory()
     var nextSlot: UInt32 = 1
-    var nextOpen: UInt64 = 1
+    var nextOpen: UInt64
     var opens: [UInt64: OpenInFlight] = [:]
     var newSessions: [UInt32] = []
     var ackBuffer: [PartitionID: [AckKey: UInt64]] = [:]
@@ -90,10 +90,10 @@ package actor Node {
     }
 
     struct OpenInFlight: Sendable {
-        var partitions: Set<PartitionID>
+        /// Sessions that each partition has not answered for yet.
+        var unanswered: [PartitionID: Int]
         var reset: Bool
-        var sentAt: UInt64
-        var slots: [UInt32]
+        var deadline: UInt64
     }
 
     struct AckKey: Hashable, Sendable {
@@ -111,6 +111,8 @@ package actor Node {
         self.onFailure = onFailure
         let configuration = context.configuration
         me = context.id
+        calls = CallTable(epoch: facts.epoch)
+        nextOpen = CallTable.firstID(epoch: facts.epoch)
         generator = SeededGenerator(seed: seed)
         founding = Founding(facts: facts, configuration: configuration, me: context.id, seed: generator.next())
         var timing = SwimTiming()

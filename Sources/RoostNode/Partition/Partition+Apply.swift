@@ -9,7 +9,7 @@ extension Partition {
     /// Applies committed entries in the log's order, answers proposals, streams messages.
     func apply(_ entries: [RaftEntry]) {
         output.clear()
-        let known = context.storage.store
+        let known = filter
         for entry in entries {
             guard entry.kind == .command else {
                 state.pass(index: entry.index, term: entry.term)
@@ -30,6 +30,11 @@ extension Partition {
             state.apply(index: entry.index, term: entry.term, stamped, known: known, into: &output)
         }
         unwritten.append(contentsOf: output.changes)
+        for item in output.committed { filter.insert(item.message.id) }
+        if filter.isFull {
+            filter = MessageFilter(capacity: filter.idCount * 2, known: context.storage.store)
+            fillFilter()
+        }
         if isLeader || !waiting.isEmpty {
             let term = entries.last?.term ?? raft.term
             for (index, result) in output.results {
@@ -38,7 +43,10 @@ extension Partition {
                 answer(index: index, term: entryTerm, result: result)
             }
         }
-        if isLeader && !output.committed.isEmpty { deliver(output.committed) }
+        if isLeader && !output.committed.isEmpty {
+            let membersChanged = output.changes.contains { if case .member = $0 { true } else { false } }
+            deliver(output.committed, membersChanged: membersChanged)
+        }
         let leads = isLeader
         for user in output.revoked { node.onCore { $0.revokedHere(user, announce: leads) } }
         if output.signingKeysChanged {
@@ -47,6 +55,34 @@ extension Partition {
         }
         node.onCore { $0.markPartition(self) }
         serveReads()
+    }
+
+    /// Inserts the ids of all messages in the tables, in the background. What is applied meanwhile inserts itself.
+    func fillFilter() {
+        fills += 1
+        let fill = fills
+        let partition = id
+        whenWritten { part in
+            part.context.storage.read({ (store: any NodeStore) throws(StoreError) -> [UInt64] in
+                try store.messageHashes(partition: partition)
+            }) { [weak part] (result: Result<[UInt64], StoreError>) in
+                part?.onCore { part in
+                    switch result {
+                    case .success(let hashes): part.filled(hashes, fill)
+                    case .failure(let error):
+                        // Without it every id is looked up: slower, not wrong.
+                        part.node.onCore { $0.storageFailed(error, doing: "reading message ids of partition \(partition)") }
+                    }
+                }
+            }
+        }
+    }
+
+    private func filled(_ hashes: [UInt64], _ fill: UInt64) {
+        // A later fill is for a larger filter.
+        guard fill == fills else { return }
+        for hash in hashes { filter.insert(hash: hash) }
+        filter.complete()
     }
 
     /// Hands the rows of what was applied to the writer; they ride along with the next log entries.

@@ -1,8 +1,8 @@
-import RoostStorage
 import NIOCore
 import RoostConsensus
 import RoostModel
 import RoostProtocol
+import RoostStorage
 
 extension Partition {
     /// A proposal from an ingress. Appended at the end of the turn, with all that came in it.
@@ -22,7 +22,7 @@ extension Partition {
             reply(.rejected(.invalid), to: key)
             return
         }
-        if let early = state.rejection(of: command, known: context.storage.store) {
+        if let early = state.rejection(of: command, known: filter) {
             if case .rejected = early {
                 // A "no" comes from the applied state of a proven leader. While entries are under way one of them may
                 // change the answer: then the log decides.

@@ -17,12 +17,13 @@ extension Partition {
     static let replyBytes = 1 << 20
 
     func read(_ call: ReadCall, from origin: NodeID) {
-        guard isLeader else {
-            let hint = raft.leader?.node
-            node.onCore { $0.send(reply: ReadReply(id: call.id, outcome: .notLeader(hint)), to: origin) }
-            return
-        }
+        guard isLeader else { return refuse(call, from: origin) }
         ask(.call(call, from: origin))
+    }
+
+    private func refuse(_ call: ReadCall, from origin: NodeID) {
+        let hint = isLeader ? nil : raft.leader?.node
+        node.onCore { $0.send(reply: ReadReply(id: call.id, outcome: .notLeader(hint)), to: origin) }
     }
 
     func ask(_ read: PendingRead) {
@@ -37,7 +38,7 @@ extension Partition {
         let hint = isLeader ? nil : raft.leader?.node
         switch read {
         case .call(let call, let origin):
-            node.onCore { $0.send(reply: ReadReply(id: call.id, outcome: .notLeader(hint)), to: origin) }
+            refuse(call, from: origin)
         case .refusal(_, let origin):
             refuse(origin)
         case .open(let request, let sessions, let origin):
@@ -66,7 +67,7 @@ extension Partition {
             refuse(origin)
             return
         }
-        if let answer = state.rejection(of: command, known: context.storage.store) {
+        if let answer = state.rejection(of: command, known: filter) {
             reply(answer, to: origin)
         } else {
             append(proposal.command, origin: origin)
@@ -85,6 +86,8 @@ extension Partition {
         case .devices(let user):
             finish(self, .devices(state.devices(of: user)))
         case .openSession(let user, let device):
+            // The proof may be older than the loss of leadership, and then the generation would be another's to give.
+            guard isLeader else { return refuse(call, from: origin) }
             finish(self, grant(user, device))
         case .conversation(let conversation):
             finish(self, state.conversation(conversation).map { .conversation($0) } ?? .none)
@@ -169,29 +172,31 @@ extension Partition {
             finish(self, .rejected(.unknownConversation))
             return
         }
-        let ranges = state.readableRanges(user, conversation)
-        guard !ranges.isEmpty else {
+        guard !state.readableRanges(user, conversation).isEmpty else {
             finish(self, .rejected(.notMember))
             return
         }
+        let ranges = state.readable(user, conversation, after: after ?? 0)
         let partition = id
         let descending = after == nil
-        fromStore({ (store: any NodeStore) throws(StoreError) -> [Message] in
-            // Ranges are few; each is read apart, in the order asked for.
-            var found: [Message] = []
-            var toSkip = Int(skip)
-            for range in descending ? ranges.reversed() : ranges {
-                let low = max(range.after, after ?? 0)
-                let high = min((range.through ?? .max - 1) + 1, before ?? .max)
-                guard high > low + 1, found.count < Int(limit) else { continue }
-                let part = try store.messages(
-                    partition: partition, conversation: conversation, after: low, before: high,
-                    descending: descending, skip: toSkip, limit: Int(limit) - found.count, maxBytes: 4 << 20)
-                if toSkip > 0 && part.isEmpty { toSkip -= min(toSkip, Int(high - low - 1)) } else { toSkip = 0 }
-                found.append(contentsOf: part.map(\.message))
-            }
-            return found
-        }, failed: { finish($0, .rejected(.unavailable)) }) { finish($0, .messages($1)) }
+        fromStore(
+            { (store: any NodeStore) throws(StoreError) -> [Message] in
+                // Ranges are few; each is read apart, in the order asked for.
+                var found: [Message] = []
+                var toSkip = Int(skip)
+                for range in descending ? ranges.reversed() : ranges {
+                    let low = range.after
+                    let high = min((range.through ?? low) + 1, before ?? .max)
+                    guard high > low + 1, found.count < Int(limit) else { continue }
+                    let part = try store.messages(
+                        partition: partition, conversation: conversation, after: low, before: high,
+                        descending: descending, skip: toSkip, limit: Int(limit) - found.count, maxBytes: 4 << 20)
+                    toSkip = part.isEmpty ? toSkip - Int(min(UInt64(toSkip), high - low - 1)) : 0
+                    found.append(contentsOf: part.map(\.message))
+                }
+                return found
+            }, failed: { finish($0, .rejected(.unavailable)) }
+        ) { finish($0, .messages($1)) }
     }
 
     /// What a device reads next: readable messages above `after`, and how far nothing readable is left out.
@@ -206,18 +211,20 @@ extension Partition {
             return
         }
         let partition = id
-        fromStore({ (store: any NodeStore) throws(StoreError) -> [Message] in
-            var found: [Message] = []
-            for range in ranges where found.count < limit {
-                let part = try store.messages(
-                    partition: partition, conversation: conversation, after: range.after,
-                    before: (range.through ?? head) + 1, descending: false, skip: 0, limit: limit - found.count,
-                    maxBytes: Self.replyBytes)
-                found.append(contentsOf: part.map(\.message))
-                if let last = part.last, last.message.seq < range.through ?? head { break }
-            }
-            return found
-        }, failed: { finish($0, [], after) }) { partition, messages in
+        fromStore(
+            { (store: any NodeStore) throws(StoreError) -> [Message] in
+                var found: [Message] = []
+                for range in ranges where found.count < limit {
+                    let part = try store.messages(
+                        partition: partition, conversation: conversation, after: range.after,
+                        before: (range.through ?? head) + 1, descending: false, skip: 0, limit: limit - found.count,
+                        maxBytes: Self.replyBytes)
+                    found.append(contentsOf: part.map(\.message))
+                    if let last = part.last, last.message.seq < range.through ?? head { break }
+                }
+                return found
+            }, failed: { finish($0, [], after) }
+        ) { partition, messages in
             let whole = messages.last.map { $0.seq >= ranges.last?.through ?? head } ?? false
             finish(partition, messages, whole ? head : messages.last?.seq ?? after)
         }
@@ -236,44 +243,53 @@ extension Partition {
             finish(self, .synced(messages: [], through: limit > 0 ? applied : afterIndex))
             return
         }
-        fromStore({ (store: any NodeStore) throws(StoreError) -> [StoredMessage] in
-            var found: [StoredMessage] = []
-            for (conversation, ranges) in sources {
-                let first = try store.lastSeq(partition: partition, conversation: conversation, sentBefore: since)
-                var taken = 0
-                for range in ranges {
-                    var low = max(range.after, first)
-                    let high = (range.through ?? .max - 1) + 1
-                    while taken < limit, high > low + 1 {
-                        let part = try store.messages(
-                            partition: partition, conversation: conversation, after: low, before: high,
-                            descending: false, skip: 0, limit: limit, maxBytes: 4 << 20)
-                        guard let last = part.last else { break }
-                        low = last.message.seq
-                        let fresh = part.filter { $0.index > afterIndex && $0.index <= applied }
-                        taken += fresh.count
-                        found.append(contentsOf: fresh)
+        fromStore(
+            { (store: any NodeStore) throws(StoreError) -> [StoredMessage] in
+                var found: [StoredMessage] = []
+                for (conversation, ranges) in sources {
+                    let first = try store.lastSeq(partition: partition, conversation: conversation, sentBefore: since)
+                    var taken = 0
+                    for range in ranges {
+                        var low = max(range.after, first)
+                        let high = (range.through ?? low) + 1
+                        // One more than wanted tells that there are more.
+                        while taken <= limit, high > low + 1 {
+                            let part = try store.messages(
+                                partition: partition, conversation: conversation, after: low, before: high,
+                                descending: false, skip: 0, limit: limit + 1, maxBytes: 4 << 20)
+                            guard let last = part.last else { break }
+                            low = last.message.seq
+                            let fresh = part.filter { $0.index > afterIndex && $0.index <= applied }
+                            taken += fresh.count
+                            found.append(contentsOf: fresh)
+                        }
                     }
                 }
-            }
-            return found
-        }, failed: { finish($0, .rejected(.unavailable)) }) { partition, found in
+                return found
+            }, failed: { finish($0, .rejected(.unavailable)) }
+        ) { partition, found in
             let ordered = found.sorted { $0.index < $1.index }
-            let part = ordered.prefix(limit)
-            let through = ordered.count > limit ? part.last?.index ?? afterIndex : applied
+            var bytes = 0
+            let part = ordered.prefix(limit).prefix { item in
+                defer { bytes += item.message.content.readableBytes }
+                return bytes < Self.replyBytes
+            }
+            let through = ordered.count > part.count ? part.last?.index ?? afterIndex : applied
             finish(partition, .synced(messages: part.map(\.message), through: through))
         }
     }
 
     private func locate(_ message: MessageID, _ finish: @escaping Finish) {
         let partition = id
-        fromStore({ (store: any NodeStore) throws(StoreError) -> (MessageRow, StoredMessage)? in
-            guard let row = try store.messages(withID: message, partition: partition).first else { return nil }
-            let found = try store.messages(
-                partition: partition, conversation: row.conversation, after: row.seq - 1, before: row.seq + 1,
-                descending: false, skip: 0, limit: 1, maxBytes: 4 << 20)
-            return found.first.map { (row, $0) }
-        }, failed: { finish($0, .rejected(.unavailable)) }) { partition, found in
+        fromStore(
+            { (store: any NodeStore) throws(StoreError) -> (MessageRow, StoredMessage)? in
+                guard let row = try store.messages(withID: message, partition: partition).first else { return nil }
+                let found = try store.messages(
+                    partition: partition, conversation: row.conversation, after: row.seq - 1, before: row.seq + 1,
+                    descending: false, skip: 0, limit: 1, maxBytes: 4 << 20)
+                return found.first.map { (row, $0) }
+            }, failed: { finish($0, .rejected(.unavailable)) }
+        ) { partition, found in
             guard let (row, stored) = found else {
                 finish(partition, .none)
                 return

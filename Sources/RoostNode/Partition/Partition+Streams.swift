@@ -1,9 +1,9 @@
-import RoostStorage
 import OrderedCollections
 import RoostCluster
 import RoostConsensus
 import RoostModel
 import RoostProtocol
+import RoostStorage
 
 extension Partition {
     // MARK: Opening
@@ -25,7 +25,23 @@ extension Partition {
     func answerOpen(request: UInt64, sessions: [SubscribedSession], from origin: NodeID) {
         guard isLeader, let stream = subscriptions.streams[origin] else { return }
         var unread: [UnreadConversation] = []
+        var slots: [UInt32] = []
+        var revoked: [UserID] = []
+        func answer() {
+            let reply = OpenReply(
+                id: request, partition: id, slots: slots,
+                outcome: .opened(
+                    term: raft.term, position: stream.position, index: state.appliedIndex, unread: unread))
+            node.onCore { $0.send(stream: .opened([reply]), to: origin) }
+            unread.removeAll()
+            slots.removeAll()
+        }
         for session in sessions {
+            // Bounded frames: the answer may come in parts.
+            if unread.count >= Self.replyUnread { answer() }
+            slots.append(session.slot)
+            // News of a disabled account may have got lost with a link, or have overtaken a session's admission.
+            if state.account(session.user)?.disabled == true { revoked.append(session.user) }
             for found in state.unread(
                 user: session.user, device: session.device,
                 initialCursor: { initialCursor(of: $0, startAt: session.startAt) })
@@ -38,12 +54,15 @@ extension Partition {
                         slot: session.slot, conversation: found.conversation, cursor: cursor, head: found.head))
             }
         }
-        let reply = OpenReply(
-            id: request, partition: id, slots: sessions.map(\.slot),
-            outcome: .opened(
-                term: raft.term, position: stream.position, index: state.appliedIndex, unread: unread))
-        node.onCore { $0.send(stream: .opened([reply]), to: origin) }
+        answer()
+        if !revoked.isEmpty {
+            let users = revoked
+            node.onCore { $0.send(stream: .revoked(users), to: origin) }
+        }
     }
+
+    /// Conversations in one part of an answer to an open: some 32 bytes each.
+    private static let replyUnread = 32_768
 
     func unsubscribe(_ end: SubscriptionEnd, from origin: NodeID) {
         subscriptions.close(node: origin, slot: end.slot, session: end.session)
@@ -70,20 +89,39 @@ extension Partition {
         var first = initialCursor(of: conversation, startAt: subscriber.startAt)
         if let range = state.readableRanges(user, conversation).first { first = max(first, range.after) }
         // Turned into a seq once, and committed.
-        if first > 0 { note([CursorAdvance(user: user, device: subscriber.device, conversation: conversation, seq: first)]) }
+        if first > 0 {
+            note([CursorAdvance(user: user, device: subscriber.device, conversation: conversation, seq: first)])
+        }
         return first
     }
 
     // MARK: Delivering
 
-    /// One `deliver` per node, however many messages and devices.
-    func deliver(_ committed: [CommittedMessage]) {
+    /// One `deliver` per node, however many messages and devices; several where they are large.
+    func deliver(_ committed: [CommittedMessage], membersChanged: Bool) {
         guard !subscriptions.isEmpty else { return }
+        var rest = committed[...]
+        while !rest.isEmpty {
+            var bytes = 0
+            let part = rest.prefix { item in
+                defer { bytes += item.message.content.readableBytes }
+                return bytes < Self.replyBytes
+            }
+            rest = rest.dropFirst(part.count)
+            deliverPart(part, membersChanged: membersChanged)
+        }
+    }
+
+    private func deliverPart(_ committed: ArraySlice<CommittedMessage>, membersChanged: Bool) {
         var batches: OrderedDictionary<NodeID, [DeliverItem]> = [:]
         for item in committed {
             let conversation = item.message.conversation
             var targets: [(node: NodeID, list: [DeliverTarget])] = []
-            for user in state.members(of: conversation) {
+            // Where the same batch changed members, those of now are not those of the message.
+            let users =
+                membersChanged
+                ? state.readers(of: conversation, item.message.seq) : state.members(of: conversation)
+            for user in users {
                 for subscriber in subscriptions.subscribers(of: user) {
                     let target = DeliverTarget(
                         slot: subscriber.slot, cursor: cursor(of: user, subscriber, in: conversation))
@@ -131,7 +169,8 @@ extension Partition {
     private func note(_ advances: [CursorAdvance]) {
         for advance in advances {
             let key = CursorKey(user: advance.user, device: advance.device, conversation: advance.conversation)
-            guard cursors[key] ?? 0 < advance.seq, state.cursor(advance.user, advance.device, advance.conversation) ?? 0 < advance.seq
+            guard cursors[key] ?? 0 < advance.seq,
+                state.cursor(advance.user, advance.device, advance.conversation) ?? 0 < advance.seq
             else { continue }
             // At the bound the newest are not remembered: the device is sent them again, in its next session.
             guard cursors.count < 100_000 || cursors[key] != nil else { continue }

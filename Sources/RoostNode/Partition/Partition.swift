@@ -1,7 +1,7 @@
-import Logging
-import OrderedCollections
 import DequeModule
+import Logging
 import NIOCore
+import OrderedCollections
 import RoostCluster
 import RoostConsensus
 import RoostModel
@@ -37,6 +37,10 @@ actor Partition {
     var nextRead: UInt64 = 1
     var provenReads: Deque<(index: UInt64, id: UInt64)> = []
     var generations: UInt64 = 0
+
+    /// Spares most lookups of message ids.
+    var filter: MessageFilter
+    var fills: UInt64 = 0
 
     // State rows on their way to the tables.
     var output = ApplyOutput()
@@ -77,6 +81,7 @@ actor Partition {
                 conversationsPerUser: limits.maxConversationsPerUser, devicesPerUser: limits.maxDevicesPerUser),
             restoring: restored.state)
         hlc = HybridLogicalClock(last: restored.state.lastStamp)
+        filter = MessageFilter(capacity: 16_384, known: context.storage.store)
         writtenIndex = restored.state.appliedIndex
         submittedIndex = restored.state.appliedIndex
         var configurations = [RaftConfigurationRecord(index: 0, configuration: founding)]
@@ -102,7 +107,10 @@ actor Partition {
     var isLeader: Bool { raft.role == .leader }
 
     /// Starts the timers; called once.
-    func start() { reschedule() }
+    func start() {
+        reschedule()
+        fillFilter()
+    }
 
     func stop() {
         timer?.cancel()
@@ -161,7 +169,8 @@ actor Partition {
             node.onCore { $0.markPartition(self) }
         case .peerRegressed(let peer, let confirmed, let has):
             context.logger.error(
-                "partition \(id): \(peer.node) has only \(has) of \(confirmed) entries it had confirmed; it is left out")
+                "partition \(id): \(peer.node) has only \(has) of \(confirmed) entries it had confirmed; it is left out"
+            )
         }
     }
 
@@ -174,7 +183,9 @@ actor Partition {
                 switch result {
                 case .success(let entries): partition.receive(.entriesLoaded(id: request, entries: entries))
                 case .failure(let error):
-                    partition.node.onCore { $0.storageFailed(error, doing: "reading the log of partition \(partition.id)") }
+                    partition.node.onCore {
+                        $0.storageFailed(error, doing: "reading the log of partition \(partition.id)")
+                    }
                     partition.receive(.entriesLoaded(id: request, entries: []))
                 }
             }

@@ -1,5 +1,5 @@
-import RoostCluster
 import NIOCore
+import RoostCluster
 import RoostModel
 import RoostProtocol
 
@@ -7,7 +7,7 @@ extension Device {
     func handle(_ frame: ByteBuffer) {
         context.counters.framesReceived.increment()
         do throws(ClientFrameError) {
-            switch try ClientFrame(parsing: frame, contentLimit: context.configuration.limits.maxFrame) {
+            switch try ClientFrame(parsing: frame, contentLimit: context.configuration.limits.maxContent) {
             case .ack(let n):
                 if !acknowledge(n) {
                     refuse(.invalidField, "n: \(n) is above the last delivery sent, \(window.lastNumber)", id: nil)
@@ -78,8 +78,11 @@ extension Device {
 
     private func propose(_ send: ClientSend, to conversation: ConversationID, peer: UserID?) {
         var pipeline = pipelines[conversation] ?? SendPipeline()
-        let id = send.id ?? MessageID(UUID128.version7(
-            milliseconds: UInt64(max(0, context.clock.wall() / 1_000)), using: &messageIDs))
+        let id =
+            send.id
+            ?? MessageID(
+                UUID128.version7(
+                    milliseconds: UInt64(max(0, context.clock.wall() / 1_000)), using: &messageIDs))
         let order = pipeline.take(session: session)
         let command = Command.send(
             SendCommand(

@@ -274,7 +274,9 @@ actor Device {
 
     private func socketPong(_ payload: ByteBuffer) {
         heardSinceHeartbeat = true
-        guard let n = payload.getInteger(at: payload.readerIndex, as: UInt64.self), n == acknowledgingPing else { return }
+        guard let n = payload.getInteger(at: payload.readerIndex, as: UInt64.self), n == acknowledgingPing else {
+            return
+        }
         acknowledgingPing = nil
         _ = acknowledge(n)
         acknowledgeByPong()

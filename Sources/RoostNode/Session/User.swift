@@ -18,9 +18,12 @@ actor User {
     func admit(_ device: Device) -> Bool {
         if let other = devices.first(where: { $0.request.device == device.request.device }) {
             guard other.generation < device.generation else { return false }
+            // First the newer: a user without devices is forgotten by the node.
+            devices.append(device)
             replaced(other)
+        } else {
+            devices.append(device)
         }
-        devices.append(device)
         return true
     }
 
@@ -32,7 +35,9 @@ actor User {
 
     /// A newer session of the device is known, here or elsewhere.
     func replace(_ device: DeviceID, newer generation: Generation) {
-        guard let old = devices.first(where: { $0.request.device == device }), old.generation < generation else { return }
+        guard let old = devices.first(where: { $0.request.device == device }), old.generation < generation else {
+            return
+        }
         replaced(old)
     }
 

@@ -1,8 +1,9 @@
 internal import Foundation
-package import RoostModel
+internal import RoostModel
 package import RoostNode
 
-/// Reads `cluster.json`. Strict: whatever is unknown, missing, twice or out of its range is an error that names the key.
+/// Reads `cluster.json`. Strict: whatever is unknown, missing, twice or out of its range is an error that names the
+/// key.
 package enum ConfigFile {
     /// Larger files are refused unread.
     private static let maxBytes = 1_048_576

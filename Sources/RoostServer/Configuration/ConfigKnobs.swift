@@ -17,7 +17,8 @@ package struct ConfigKnob<Section> {
 package enum ConfigKnobs {
     package static var limits: [ConfigKnob<ClusterConfig.Limits>] {
         [
-            .init("max_frame", \.maxFrame, 1_024...16_777_216),
+            .init("max_frame", \.maxFrame, 1_024...2_097_152),
+            .init("max_content", \.maxContent, 1...2_097_152),
             .init("max_members", \.maxMembers, 2...100_000),
             .init("max_conversations_per_user", \.maxConversationsPerUser, 1...1_000_000),
             .init("max_devices_per_user", \.maxDevicesPerUser, 1...1_024),

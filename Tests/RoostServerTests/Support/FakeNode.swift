@@ -64,7 +64,8 @@ final class FakeNode: NodeService {
             waitingFor: phase == .serving ? nil : "the others",
             members: [
                 NodeView.Member(
-                    id: "node-1", status: .alive, epoch: 7, incarnation: 2, host: "127.0.0.1", clientPort: 1, adminPort: 3)
+                    id: "node-1", status: .alive, epoch: 7, incarnation: 2, host: "127.0.0.1", clientPort: 1,
+                    adminPort: 3)
             ],
             ringVersion: 1, replication: 1,
             partitions: [
@@ -77,7 +78,8 @@ final class FakeNode: NodeService {
                     lastIndex: 9, commitIndex: 9, appliedIndex: 8, conversations: 2, accounts: 1, hibernating: false)
             ],
             links: [LinkInfo(node: "node-2", connected: true, bytesIn: 10, roundTripMicroseconds: 150)],
-            presenceVersions: [PresenceDigest(node: "node-1", epoch: 7, version: 5)], onlineDevices: 1, localSessions: 1)
+            presenceVersions: [PresenceDigest(node: "node-1", epoch: 7, version: 5)], onlineDevices: 1, localSessions: 1
+        )
     }
 
     // MARK: NodeService

@@ -1,3 +1,4 @@
+import Foundation
 import NIOConcurrencyHelpers
 import NIOCore
 import NIOPosix
@@ -34,6 +35,15 @@ final class TestConnection: Sendable {
     func close() async {
         try? await channel.close()
     }
+
+    /// Ends the connection as a process that dies does: the other end sees a reset, not an end.
+    func reset() async throws {
+        try await (channel as? any SocketOptionProvider)?.setSoLinger(linger(l_onoff: 1, l_linger: 0)).get()
+        try? await channel.close()
+    }
+
+    func stopReading() async throws { try await channel.setOption(.autoRead, value: false).get() }
+    func startReading() async throws { try await channel.setOption(.autoRead, value: true).get() }
 
     /// Waits until `take` finds what it looks for at the front of what came, and takes it off.
     func read<T: Sendable>(_ take: @escaping @Sendable (inout ByteBuffer) -> T?) async throws -> T {

@@ -38,7 +38,8 @@ extension TestConnection {
         }
     }
 
-    func call(_ method: String, _ path: String, token: String? = nil, body: String? = nil) async throws -> TestResponse {
+    func call(_ method: String, _ path: String, token: String? = nil, body: String? = nil) async throws -> TestResponse
+    {
         var text = "\(method) \(path) HTTP/1.1\r\nhost: test\r\n"
         if let token { text += "authorization: Bearer \(token)\r\n" }
         if let body { text += "content-length: \(body.utf8.count)\r\n" }

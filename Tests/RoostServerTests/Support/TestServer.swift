@@ -1,5 +1,5 @@
-internal import NIOConcurrencyHelpers
 import Logging
+internal import NIOConcurrencyHelpers
 import NIOConcurrencyHelpers
 import NIOCore
 import NIOPosix
@@ -30,7 +30,8 @@ struct TestServer {
         let loop = group.next()
         let core = separateCore ? group.next() : loop
         let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-        let passwords = PasswordHasher(logN: 4, threads: 1, maxQueued: node.configuration.security.maxQueuedPasswordChecks)
+        let passwords = PasswordHasher(
+            logN: 4, threads: 1, maxQueued: node.configuration.security.maxQueuedPasswordChecks)
         let tokens = TokenAuthority(node: node)
         let client = try await HTTPListener.start(
             group: loop, host: "127.0.0.1", port: 0, limits: limits, maxConnections: maxConnections,
