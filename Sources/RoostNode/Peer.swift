@@ -11,6 +11,8 @@ actor Peer {
 
     /// Nil while there is no link.
     private(set) var link: LinkPeer?
+    /// Who passes frames on while there is no link; nil where nobody can.
+    private(set) var relay: NodeID?
     private var raftUrgent: [RaftEnvelope] = []
     private var raftBulk: [RaftEnvelope] = []
     private var proposals: [Proposal] = []
@@ -30,9 +32,16 @@ actor Peer {
 
     var isSelf: Bool { id == context.id }
     var isUp: Bool { isSelf || link != nil }
+    var isReachable: Bool { isUp || relay != nil }
 
     func linkUp(_ peer: LinkPeer) {
         link = peer
+        relay = nil
+        clear()
+    }
+
+    func goThrough(_ node: NodeID?) {
+        relay = node
         clear()
     }
 
@@ -138,10 +147,10 @@ actor Peer {
     }
 
     /// Hands what was gathered to the transport. Where the link's queue is full, the link is made anew: everything that
-    /// rides on it repairs itself by a new link, nothing by a hole in it.
-    func flush() {
+    /// rides on it repairs itself by a new link, nothing by a hole in it. Returns what has to go through the relay.
+    func flush() -> [PeerFrame] {
         let (urgent, bulk) = take()
-        guard link != nil else { return }
+        guard link != nil else { return relay == nil ? [] : urgent + bulk }
         var taken = true
         if !urgent.isEmpty { taken = context.transport.send(urgent, to: id, lane: .control) }
         if taken && !bulk.isEmpty { taken = context.transport.send(bulk, to: id, lane: .bulk) }
@@ -149,5 +158,6 @@ actor Peer {
             context.logger.warning("\(id): the link's queue is full, it is made anew")
             context.transport.reset(id)
         }
+        return []
     }
 }

@@ -10,6 +10,8 @@ public enum PeerFrame: Sendable, Equatable {
     /// Measures the round trip; `token` comes back unchanged.
     case linkPing(token: UInt64)
     case linkPong(token: UInt64)
+    /// With whom the sender has a link, after each change: to these it can relay.
+    case reaches([NodeID])
 
     // Raft: appends on lane `bulk`, all else on `control`.
     case raft([RaftEnvelope])
@@ -27,6 +29,20 @@ public enum PeerFrame: Sendable, Equatable {
     case acks([AckBatch])
     /// Sessions of the user end with 4401.
     case revoked([UserID])
+    case relayed(RelayedFrame)
+}
+
+/// A frame between two nodes that have lost their link, by way of one that has links with both.
+public struct RelayedFrame: Sendable, Equatable {
+    public var origin: NodeID
+    public var target: NodeID
+    /// Type and body of the frame, without its length.
+    public var frame: ByteBuffer
+    public init(origin: NodeID, target: NodeID, frame: ByteBuffer) {
+        self.origin = origin
+        self.target = target
+        self.frame = frame
+    }
 }
 
 /// A command on its way to the leader of its partition.

@@ -15,6 +15,7 @@ public enum PeerFrameCodec {
         case founding = 0x12
         case linkPing = 0x13
         case linkPong = 0x14
+        case reaches = 0x15
         case raft = 0x20
         case propose = 0x30
         case proposalResults = 0x31
@@ -27,6 +28,7 @@ public enum PeerFrameCodec {
         case streamStatus = 0x44
         case acks = 0x45
         case revoked = 0x46
+        case relayed = 0x47
     }
 
     /// Writes the frame with its length. A list that would be longer than `maxFrame` is written as several frames, which
@@ -91,7 +93,7 @@ public enum PeerFrameCodec {
         case .streamStatus(let values): split(values, PeerFrame.streamStatus)
         case .acks(let values): split(values, PeerFrame.acks)
         case .revoked(let values): split(values, PeerFrame.revoked)
-        case .swim, .presence, .founding, .linkPing, .linkPong, .open: nil
+        case .swim, .presence, .founding, .linkPing, .linkPong, .reaches, .open, .relayed: nil
         }
     }
 
@@ -102,6 +104,7 @@ public enum PeerFrameCodec {
         case .founding: .founding
         case .linkPing: .linkPing
         case .linkPong: .linkPong
+        case .reaches: .reaches
         case .raft: .raft
         case .propose: .propose
         case .proposalResults: .proposalResults
@@ -114,6 +117,7 @@ public enum PeerFrameCodec {
         case .streamStatus: .streamStatus
         case .acks: .acks
         case .revoked: .revoked
+        case .relayed: .relayed
         }
     }
 
@@ -123,6 +127,7 @@ public enum PeerFrameCodec {
         case .presence(let message): message.encode(into: &buffer)
         case .founding(let message): message.encode(into: &buffer)
         case .linkPing(let token), .linkPong(let token): buffer.writeInteger(token)
+        case .reaches(let nodes): buffer.writeArray(nodes)
         case .raft(let envelopes): buffer.writeArray(envelopes)
         case .propose(let proposals): buffer.writeArray(proposals)
         case .proposalResults(let results): buffer.writeArray(results)
@@ -135,6 +140,7 @@ public enum PeerFrameCodec {
         case .streamStatus(let statuses): buffer.writeArray(statuses)
         case .acks(let batches): buffer.writeArray(batches)
         case .revoked(let users): buffer.writeArray(users)
+        case .relayed(let relayed): relayed.encode(into: &buffer)
         }
     }
 
@@ -145,6 +151,7 @@ public enum PeerFrameCodec {
         case .founding: .founding(try FoundingMessage(reading: &buffer))
         case .linkPing: .linkPing(token: try buffer.readFixed())
         case .linkPong: .linkPong(token: try buffer.readFixed())
+        case .reaches: .reaches(try buffer.readArray())
         case .raft: .raft(try buffer.readArray())
         case .propose: .propose(try buffer.readArray())
         case .proposalResults: .proposalResults(try buffer.readArray())
@@ -157,6 +164,7 @@ public enum PeerFrameCodec {
         case .streamStatus: .streamStatus(try buffer.readArray())
         case .acks: .acks(try buffer.readArray())
         case .revoked: .revoked(try buffer.readArray())
+        case .relayed: .relayed(try RelayedFrame(reading: &buffer))
         }
     }
 }

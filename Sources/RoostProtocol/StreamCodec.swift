@@ -178,3 +178,17 @@ extension AckBatch: WireValue {
         self.init(partition: try PartitionID(reading: &buffer), cursors: try buffer.readArray())
     }
 }
+
+extension RelayedFrame: WireValue {
+    static var minimumSize: Int { 5 }
+
+    func encode(into buffer: inout ByteBuffer) {
+        origin.encode(into: &buffer)
+        target.encode(into: &buffer)
+        buffer.writeBlob(frame)
+    }
+
+    init(reading buffer: inout ByteBuffer) throws(PeerCodecError) {
+        self.init(origin: try buffer.readNode(), target: try buffer.readNode(), frame: try buffer.readBlob())
+    }
+}

@@ -1,5 +1,6 @@
 package import Logging
 import NIOCore
+import RoostConsensus
 package import RoostModel
 package import RoostNode
 import RoostProtocol
@@ -17,13 +18,15 @@ package final class SimulationCluster: @unchecked Sendable {
     package let executor: SimulationExecutor
     package let network: SimulationNetwork
     package let configuration: ClusterConfig
-    private let disks: [NodeID: SQLiteStore]
+    private var disks: [NodeID: SQLiteStore]
+    private var sessions: [NodeID: [SimulationSession]] = [:]
     package private(set) var running: [NodeID: Running] = [:]
     package private(set) var failures: [String] = []
     private let logger: Logger
 
     package init(
         seed: UInt64, nodes: Int, replication: Int? = nil, partitions: Int = 4,
+        configure: (inout ClusterConfig) -> Void = { _ in },
         logger: Logger = Logger(label: "simulation") { _ in SwiftLogNoOpLogHandler() }
     ) throws {
         executor = SimulationExecutor(seed: seed)
@@ -34,8 +37,10 @@ package final class SimulationCluster: @unchecked Sendable {
                 id: NodeID("node-\(number)"), host: "127.0.0.1", clientPort: 8_000 + number, peerPort: 7_000 + number,
                 adminPort: 9_000 + number, dataDirectory: "/")
         }
-        configuration = ClusterConfig(
+        var configuration = ClusterConfig(
             cluster: "simulated", replication: replication ?? min(3, nodes), partitions: partitions, nodes: list)
+        configure(&configuration)
+        self.configuration = configuration
         var disks: [NodeID: SQLiteStore] = [:]
         for node in list { disks[node.id] = try SQLiteStore() }
         self.disks = disks
@@ -76,7 +81,20 @@ package final class SimulationCluster: @unchecked Sendable {
         executor.perform {
             network.detach(id)
             life.node.assumeIsolated { $0.stop() }
+            for session in sessions.removeValue(forKey: id) ?? [] { session.lost() }
         }
+    }
+
+    /// The node's data is gone for good; it comes back blank.
+    package func wipe(_ id: NodeID) throws {
+        kill(id)
+        disks[id] = try SQLiteStore()
+    }
+
+    /// Sessions at a node end with it.
+    package func register(_ session: SimulationSession, at node: NodeID) {
+        sessions[node, default: []].removeAll { $0.closeCode != nil }
+        sessions[node, default: []].append(session)
     }
 
     /// Runs virtual time on, in milliseconds, until the condition holds; says whether it did.
@@ -91,12 +109,19 @@ package final class SimulationCluster: @unchecked Sendable {
         milliseconds: UInt64 = 30_000, _ body: @escaping @Sendable () async -> T
     ) -> T? {
         let box = Box<T>()
-        executor.perform {
-            // Its executor is the simulation's: no thread of the runtime takes part.
-            _ = Task(executorPreference: executor) { box.value = await body() }
-        }
+        spawn(body) { box.value = $0 }
         run(milliseconds: milliseconds) { box.value != nil }
         return box.value
+    }
+
+    /// Runs an asynchronous body as a task of the simulation, then `end` as an event of it.
+    package func spawn<T: Sendable>(
+        _ body: @escaping @Sendable () async -> T, then end: @escaping @Sendable (T) -> Void
+    ) {
+        executor.perform {
+            // Its executor is the simulation's: no thread of the runtime takes part.
+            _ = Task(executorPreference: executor) { end(await body()) }
+        }
     }
 
     package func onNode<T: Sendable>(_ id: NodeID, _ body: @Sendable (isolated Node) -> T) -> T? {
@@ -106,9 +131,40 @@ package final class SimulationCluster: @unchecked Sendable {
         return result
     }
 
-    /// Every node serves.
+    /// Every node that runs serves.
     package var isServing: Bool {
         nodeIDs.allSatisfy { id in onNode(id) { $0.isServing } ?? true }
+    }
+
+    /// What must hold at any moment; each line is a breach.
+    package func checkInvariants() -> [String] {
+        nodeIDs.flatMap { id in onNode(id) { $0.checkInvariants() } ?? [] } + failures
+    }
+
+    /// Where replicas of a partition differ. To be asked once nothing is under way.
+    package func differences() -> [String] {
+        var first: [PartitionID: (node: NodeID, state: StateSnapshot)] = [:]
+        var found: [String] = []
+        for id in nodeIDs {
+            let states = onNode(id) { $0.snapshots() } ?? [:]
+            for (partition, state) in states.sorted(by: { $0.key < $1.key }) {
+                if let other = first[partition] {
+                    if other.state != state { found.append("partition \(partition): \(other.node) and \(id) differ") }
+                } else {
+                    first[partition] = (id, state)
+                }
+            }
+        }
+        return found
+    }
+
+    /// The node that leads a partition, as it sees itself.
+    package func leader(of partition: PartitionID) -> NodeID? {
+        nodeIDs.first { id in onNode(id) { $0.leads(partition) } ?? false }
+    }
+
+    package func partition(of conversation: ConversationID) -> PartitionID {
+        PartitionID(of: conversation.uuid, count: configuration.partitions)
     }
 }
 

@@ -271,7 +271,7 @@ extension RandomValues {
             })
     }
 
-    /// The frame of one of the 17 kinds.
+    /// The frame of one of the 19 kinds.
     mutating func frame(kind: Int) -> PeerFrame {
         switch kind {
         case 0: .swim(swim())
@@ -305,8 +305,10 @@ extension RandomValues {
                         partition: $0.partition(), term: $0.number(), position: $0.number(), digest: $0.word())
                 })
         case 15: .acks(list { AckBatch(partition: $0.partition(), cursors: $0.list { $0.cursor() }) })
+        case 16: .reaches(list { $0.node() })
+        case 17: .relayed(RelayedFrame(origin: node(), target: node(), frame: blob()))
         default: .revoked(list { $0.id() })
         }
     }
-    static let frameKinds = 17
+    static let frameKinds = 19
 }

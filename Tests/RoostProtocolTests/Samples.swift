@@ -126,6 +126,7 @@ enum Samples {
             ("founding.founded", .founding(.founded(founding))),
             ("linkPing", .linkPing(token: 0x0102_0304_0506_0708)),
             ("linkPong", .linkPong(token: 0x0102_0304_0506_0708)),
+            ("reaches", .reaches(["node-1", "node-3"])),
             raft("preVote", .preVote(term: 4, lastIndex: 200, lastTerm: 3)),
             raft("preVoteReply", .preVoteReply(term: 4, granted: true)),
             raft("vote", .vote(term: 4, lastIndex: 200, lastTerm: 3, transfer: true)),
@@ -235,5 +236,9 @@ enum Samples {
         ),
         ("acks", .acks([AckBatch(partition: 5, cursors: [cursor])])),
         ("revoked", .revoked([user])),
+        (
+            "relayed",
+            .relayed(RelayedFrame(origin: "node-1", target: "node-3", frame: ByteBuffer(bytes: [0x46, 0])))
+        ),
     ]
 }

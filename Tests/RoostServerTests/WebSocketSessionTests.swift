@@ -28,7 +28,7 @@ import Testing
                 try await connection.send(
                     TestUpgrade.request(user: "\(alice.id)", query: query, protocols: protocols, headers: headers))
                 let response = try await connection.response()
-                let session = await server.node.sessions.next()
+                let session = try await server.node.sessions.next()
                 return (response, session.request)
             }
             let (modern, request) = try await open("roost.v1, \(alice.token)")
@@ -106,14 +106,14 @@ import Testing
             server.node.gate.withLockedValue { $0 = promise.futureResult }
             let connection = try await server.connect()
             try await connection.send(TestUpgrade.request(user: "\(alice.id)", protocols: alice.token))
-            let session = await server.node.sessions.next()
+            let session = try await server.node.sessions.next()
             try await connection.reset()
             while server.client.openConnections > 0 {
                 try Task.checkCancellation()
                 await Task.yield()
             }
             promise.succeed()
-            #expect(await session.next() == .abandoned)
+            #expect(try await session.next() == .abandoned)
         }
     }
 }
@@ -128,9 +128,9 @@ import Testing
             string: TestUpgrade.request(user: "\(alice.id)", protocols: "roost.v1, \(alice.token)"))
         request.writeBytes(first)
         try await connection.send(request)
-        let session = await server.node.sessions.next()
+        let session = try await server.node.sessions.next()
         #expect(try await connection.response().status == 101)
-        #expect(await session.next() == .attached)
+        #expect(try await session.next() == .attached)
         #expect(try await connection.frame().text == #"{"op":"welcome"}"#)
         return (connection, session)
     }
@@ -142,9 +142,9 @@ import Testing
             try await connection.send(
                 frame: TestFrame.text("a") + TestFrame.text("é") + TestFrame.make(.pong, [112])
                     + TestFrame.text(""))
-            #expect(await session.next() == .received(["a", "é"]))
-            #expect(await session.next() == .pong("p"))
-            #expect(await session.next() == .received([""]))
+            #expect(try await session.next() == .received(["a", "é"]))
+            #expect(try await session.next() == .pong("p"))
+            #expect(try await session.next() == .received([""]))
 
             let long = String(repeating: "x", count: 70_000)
             server.core.execute {
@@ -165,9 +165,9 @@ import Testing
     func framesSentWithTheRequestAreNotLost(_ separateCore: Bool) async throws {
         try await TestServer.run(separateCore: separateCore) { server in
             let (connection, session) = try await open(server, with: TestFrame.text("early") + TestFrame.text("bird"))
-            #expect(await session.next() == .received(["early", "bird"]))
+            #expect(try await session.next() == .received(["early", "bird"]))
             await connection.close()
-            #expect(await session.next() == .closed)
+            #expect(try await session.next() == .closed)
         }
     }
 
@@ -182,11 +182,11 @@ import Testing
         try await TestServer.run { server in
             let (connection, session) = try await open(server)
             try await connection.send(frame: TestFrame.text("before") + bytes)
-            #expect(await session.next() == .received(["before"]))
+            #expect(try await session.next() == .received(["before"]))
             #expect(try await connection.frame().closeCode == code)
             try? await connection.send(frame: TestFrame.make(.close, [UInt8(code >> 8), UInt8(code & 0xff)]))
             await connection.close()
-            #expect(await session.next() == .closed)
+            #expect(try await session.next() == .closed)
         }
     }
 
@@ -195,10 +195,10 @@ import Testing
             let (connection, session) = try await open(server)
             try await connection.send(
                 frame: TestFrame.text("last") + TestFrame.make(.close, [0x03, 0xe8]) + TestFrame.text("too late"))
-            #expect(await session.next() == .received(["last"]))
+            #expect(try await session.next() == .received(["last"]))
             #expect(try await connection.frame().closeCode == 1000)
             #expect(await connection.readToEnd().readableBytes == 0)
-            #expect(await session.next() == .closed)
+            #expect(try await session.next() == .closed)
         }
     }
 
@@ -216,7 +216,7 @@ import Testing
             #expect(close.payload.count == 2 + 122)
             try await connection.send(frame: TestFrame.text("ignored") + TestFrame.make(.close, [0x11, 0x39]))
             #expect(await connection.readToEnd().readableBytes == 0)
-            #expect(await session.next() == .closed)
+            #expect(try await session.next() == .closed)
         }
     }
 
@@ -226,7 +226,7 @@ import Testing
             server.core.execute { session.socket?.close(code: 1012, reason: "draining") }
             #expect(try await connection.frame().closeCode == 1012)
             #expect(await connection.readToEnd().readableBytes == 0)
-            #expect(await session.next() == .closed)
+            #expect(try await session.next() == .closed)
         }
     }
 
@@ -244,9 +244,9 @@ import Testing
                 }
             }
             server.core.execute { fill() }
-            #expect(await session.next() == .writabilityChanged)
+            #expect(try await session.next() == .writabilityChanged)
             try await connection.startReading()
-            #expect(await session.next() == .writabilityChanged)
+            #expect(try await session.next() == .writabilityChanged)
             #expect(written.withLockedValue { $0 } > 1)
         }
     }

@@ -44,6 +44,7 @@ private final class GatedStore: NodeStore {
     func lastSeq(
         partition: PartitionID, conversation: ConversationID, sentBefore stamp: Int64
     ) throws(StoreError) -> UInt64 { 0 }
+    func messageHashes(partition: PartitionID) throws(StoreError) -> [UInt64] { [] }
     func messages(withID id: MessageID, partition: PartitionID) throws(StoreError) -> [MessageRow] { [] }
     func knownMessage(
         partition: PartitionID, conversation: ConversationID, sender: UserID, id: MessageID

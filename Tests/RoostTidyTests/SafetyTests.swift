@@ -17,7 +17,7 @@ import Testing
     }
 
     @Test func noForcedUnwrap() throws {
-        try report(#"[\w)\]]!(?=[\s.,)\]]|$)"#, "a forced unwrap or cast", in: SourceTree.sources)
+        try report(#"[\w)\]]!(?=[\s.,;:?(\[)\]}]|$)"#, "a forced unwrap or cast", in: SourceTree.sources)
     }
 
     @Test func noDeliberateCrash() throws {

@@ -232,6 +232,13 @@ package struct DeliveryWindow: Sendable {
         actions.append(.caughtUp)
     }
 
+    /// For reports of failed tests.
+    package var summary: String {
+        let late = conversations.filter { $0.value.head > $0.value.written || $0.value.openingHead > 0 }
+        let list = late.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }
+        return "\(outstanding.count) outstanding, \(reads) reads, \(backlog.count) queued, \(opening) opening \(list)"
+    }
+
     package func checkInvariants() -> [String] {
         var broken: [String] = []
         if outstanding.count > size { broken.append("window holds \(outstanding.count) of \(size)") }

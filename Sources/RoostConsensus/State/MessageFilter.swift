@@ -1,5 +1,4 @@
 package import RoostModel
-package import RoostProtocol
 
 /// Which message ids may be in the tables: a Bloom filter (Bloom, "Space/time trade-offs in hash coding", 1970) of 12
 /// bits and 4 probes an id, about one false "may be" in 200. Most ids are new, and for those it spares the lookup.

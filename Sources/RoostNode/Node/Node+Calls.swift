@@ -42,7 +42,7 @@ extension Node {
     }
 
     private func dispatch(_ id: UInt64) {
-        guard let call = calls[id], let leader = leader(of: call.partition), isUp(leader) else { return }
+        guard let call = calls[id], let leader = leader(of: call.partition), isReachable(leader) else { return }
         calls.sent(id, at: context.clock.now())
         switch call.body {
         case .propose(let command):
@@ -54,13 +54,14 @@ extension Node {
 
     /// All unanswered calls of a partition again, in their order.
     func resendCalls(of partition: PartitionID) {
+        calls.rebase(partition)
         for id in calls.ids(of: partition) {
             if calls[id]?.sentAt != nil { context.counters.proposalsResent.increment() }
             dispatch(id)
         }
     }
 
-    func received(_ result: ProposalResult) {
+    func received(_ result: ProposalResult, from node: NodeID) {
         switch result.outcome {
         case .applied(.rejected(.outOfOrder)):
             // Something before it is missing in the log, or was answered without it: all go again, in their order,
@@ -69,24 +70,24 @@ extension Node {
         case .applied(let answer):
             calls.remove(result.id)?.completion(.applied(answer))
         case .notLeader(let hint):
-            notLeader(result.id, hint: hint)
+            notLeader(result.id, said: node, hint: hint)
         }
     }
 
-    func received(_ reply: ReadReply) {
+    func received(_ reply: ReadReply, from node: NodeID) {
         switch reply.outcome {
         case .answered(let response): calls.remove(reply.id)?.completion(.read(response))
-        case .notLeader(let hint): notLeader(reply.id, hint: hint)
+        case .notLeader(let hint): notLeader(reply.id, said: node, hint: hint)
         }
     }
 
     /// The hint says where to ask only if this node knows no better; the retry comes with the next tick, so that two
     /// nodes that are both wrong don't send a call to and fro.
-    private func notLeader(_ id: UInt64, hint: NodeID?) {
+    private func notLeader(_ id: UInt64, said node: NodeID, hint: NodeID?) {
         guard let call = calls[id] else { return }
         calls.unsent(id)
         let index = Int(call.partition.value)
-        if let hint, hint != me, partitions[call.partition] == nil, receivers[index].leader != hint {
+        if let hint, hint != me, partitions[call.partition] == nil, receivers[index].leader == node {
             _ = receivers[index].leaderKnown(hint, term: receivers[index].term)
         }
     }
@@ -108,7 +109,8 @@ extension Node {
         let index = Int(partition.value)
         guard index < receivers.count else { return }
         guard let leader else {
-            if receivers[index].leader == me || !isUp(receivers[index].leader ?? me) { receivers[index].leaderLost() }
+            let former = receivers[index].leader ?? me
+            if former == me || !isReachable(former) { receivers[index].leaderLost() }
             return
         }
         if receivers[index].leaderKnown(leader, term: term) {

@@ -38,6 +38,7 @@ extension Node {
             .linkUp(link.node, epoch: link.epoch, address: link.address), now: context.clock.now(), into: &swimActions)
         perform(swimActions)
         for partition in sortedPartitions { partition.onCore { $0.receive(.peerReachable(link.node)) } }
+        linksChanged()
         reopenStreams()
         for id in partitionsLed(by: link.node) { resendCalls(of: id) }
     }
@@ -50,14 +51,9 @@ extension Node {
         var actions: [Swim.Action] = []
         swim.receive(.linkDown(node), now: context.clock.now(), into: &actions)
         perform(actions)
-        for partition in sortedPartitions {
-            partition.onCore {
-                $0.endStream(to: node)
-                $0.receive(.peerUnreachable(node))
-            }
-        }
-        for index in receivers.indices where receivers[index].leader == node { receivers[index].leaderLost() }
-        dropOpens(to: node)
+        for partition in sortedPartitions { partition.onCore { $0.receive(.peerUnreachable(node)) } }
+        lostTouch(with: node)
+        linksChanged()
     }
 
     var sortedPartitions: [Partition] { partitions.values.sorted { $0.id < $1.id } }
@@ -70,20 +66,26 @@ extension Node {
 
     // MARK: Sending
 
-    private func toPeer(_ node: NodeID, _ body: @Sendable (isolated Peer) -> Bool) {
+    private func toPeer(_ node: NodeID, onLink: Bool = false, _ body: @Sendable (isolated Peer) -> Bool) {
         guard let peer = peers[node] else { return }
-        let first = peer.onCore { $0.isUp && body($0) }
+        let first = peer.onCore { (onLink ? $0.isUp : $0.isReachable) && body($0) }
         if first { markPeer(peer, first: true) }
     }
 
-    func send(raft envelope: RaftEnvelope, to peer: RaftPeer) { toPeer(peer.node) { $0.send(raft: envelope) } }
+    func send(raft envelope: RaftEnvelope, to peer: RaftPeer) {
+        toPeer(peer.node, onLink: true) { $0.send(raft: envelope) }
+    }
     func send(proposal: Proposal, to node: NodeID) { toPeer(node) { $0.send(proposal: proposal) } }
     func send(result: ProposalResult, to node: NodeID) { toPeer(node) { $0.send(result: result) } }
     func send(read: ReadCall, to node: NodeID) { toPeer(node) { $0.send(read: read) } }
     func send(reply: ReadReply, to node: NodeID) { toPeer(node) { $0.send(reply: reply) } }
     func send(acks: AckBatch, to node: NodeID) { toPeer(node) { $0.send(acks: acks) } }
-    func send(stream frame: PeerFrame, to node: NodeID) { toPeer(node) { $0.send(stream: frame) } }
-    func send(control frame: PeerFrame, to node: NodeID) { toPeer(node) { $0.send(control: frame) } }
+    func send(stream frame: PeerFrame, to node: NodeID) {
+        toPeer(node, onLink: !frame.mayBeRelayed) { $0.send(stream: frame) }
+    }
+    func send(control frame: PeerFrame, to node: NodeID) {
+        toPeer(node, onLink: !frame.mayBeRelayed) { $0.send(control: frame) }
+    }
 
     // MARK: Receiving
 
@@ -102,7 +104,7 @@ extension Node {
         case .propose(let proposals):
             for proposal in proposals { propose(proposal, from: node) }
         case .proposalResults(let results):
-            for result in results { received(result) }
+            for result in results { received(result, from: node) }
         case .read(let reads):
             for call in reads {
                 if let partition = partitions[call.partition] {
@@ -112,7 +114,7 @@ extension Node {
                 }
             }
         case .readReplies(let replies):
-            for reply in replies { received(reply) }
+            for reply in replies { received(reply, from: node) }
         case .open(let request):
             open(request, from: node)
         case .opened(let replies):
@@ -141,6 +143,10 @@ extension Node {
             var actions: [Founding.Action] = []
             founding.receive(message, from: node, into: &actions)
             perform(actions)
+        case .reaches(let nodes):
+            received(reaches: nodes, from: node)
+        case .relayed(let relayed):
+            received(relayed, from: node)
         case .linkPing, .linkPong:
             break  // The transport's own.
         }
@@ -150,7 +156,7 @@ extension Node {
         node == me ? facts.store : peers[node]?.onCore { $0.link?.store }
     }
 
-    /// To the replica here; one that does not lead relays once to the one that does, for an ingress that cannot reach it.
+    /// To the replica here.
     private func propose(_ proposal: Proposal, from node: NodeID) {
         guard let partition = partitions[proposal.partition] else {
             send(

@@ -102,6 +102,8 @@ extension Node {
             user: device.request.user, device: device.request.device, session: device.session,
             at: context.clock.wall(), now: context.clock.now())
         schedulePresenceFlush()
+        // The device may open again at once, elsewhere: its leaders must know by then what it has.
+        if !ackBuffer.isEmpty { sendAcks() }
         let end = SubscriptionEnd(slot: device.slot, session: device.session)
         for leader in Set(receivers.compactMap { $0.phase != .closed ? $0.leader : nil }).sorted() {
             send(stream: .unsubscribe([end]), to: leader)

@@ -15,7 +15,7 @@ extension Node {
         var byLeader: [NodeID: [PartitionID]] = [:]
         for index in receivers.indices {
             // A stream that is just being opened lets them join as well: they were not in its request.
-            guard receivers[index].phase != .closed, let leader = receivers[index].leader, isUp(leader) else {
+            guard receivers[index].phase != .closed, let leader = receivers[index].leader, isReachable(leader) else {
                 continue
             }
             byLeader[leader, default: []].append(PartitionID(UInt16(index)))
@@ -63,7 +63,7 @@ extension Node {
         guard !sessions.isEmpty, phase != .founding else { return }
         var byLeader: [NodeID: [PartitionID]] = [:]
         for index in receivers.indices where receivers[index].phase == .closed {
-            guard let leader = receivers[index].leader, isUp(leader) else { continue }
+            guard let leader = receivers[index].leader, isReachable(leader) else { continue }
             byLeader[leader, default: []].append(PartitionID(UInt16(index)))
         }
         guard !byLeader.isEmpty else { return }
@@ -193,7 +193,7 @@ extension Node {
     /// What this node says, as a leader, of each stream; one frame per node.
     func sendStreamStatus() {
         let targets = peers.keys.sorted()
-        for target in targets where isUp(target) {
+        for target in targets where isReachable(target) {
             let list = sortedPartitions.compactMap { partition in partition.onCore { $0.status(for: target) } }
             if !list.isEmpty { send(stream: .streamStatus(list), to: target) }
         }
@@ -255,7 +255,7 @@ extension Node {
     func sendAcks() {
         for (partition, list) in ackBuffer.sorted(by: { $0.key < $1.key }) {
             // Kept until a leader is known.
-            guard let leader = leader(of: partition), isUp(leader) else { continue }
+            guard let leader = leader(of: partition), isReachable(leader) else { continue }
             ackBuffer[partition] = nil
             var cursors = list.map {
                 CursorAdvance(

@@ -27,6 +27,8 @@ package actor Node {
 
     // Others.
     var peers: [NodeID: Peer] = [:]
+    /// With whom each linked node has links itself.
+    var reaches: [NodeID: Set<NodeID>] = [:]
     var swim: Swim
     var presence: PresenceTable
     var swimTimer: (any ScheduledTimer)?
@@ -46,7 +48,7 @@ package actor Node {
     var users: [UserID: User] = [:]
     var sessions: [UInt32: SessionEntry] = [:]
     var sessionDigests = DigestHistory()
-    var nextSlot: UInt32 = 1
+    var nextSlot: UInt32
     var nextOpen: UInt64
     var opens: [UInt64: OpenInFlight] = [:]
     var newSessions: [UInt32] = []
@@ -114,6 +116,8 @@ package actor Node {
         calls = CallTable(epoch: facts.epoch)
         nextOpen = CallTable.firstID(epoch: facts.epoch)
         generator = SeededGenerator(seed: seed)
+        // What was meant for a session of a former life must not meet one of this.
+        nextSlot = UInt32(truncatingIfNeeded: generator.next()) & 0x0fff_ffff
         founding = Founding(facts: facts, configuration: configuration, me: context.id, seed: generator.next())
         var timing = SwimTiming()
         timing.probePeriod = UInt64(configuration.timing.probeMilliseconds) * 1_000_000
@@ -224,7 +228,7 @@ package actor Node {
         submitWrites()
         let out = dirtyPeers
         dirtyPeers.removeAll(keepingCapacity: true)
-        for peer in out where peer.id != me { peer.onCore { $0.flush() } }
+        for peer in out where peer.id != me { flush(peer) }
         for peer in out where peer.id == me { dirtyPeers.append(peer) }
         let devices = dirtyDevices
         dirtyDevices.removeAll(keepingCapacity: true)

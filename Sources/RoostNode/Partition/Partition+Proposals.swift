@@ -30,6 +30,8 @@ extension Partition {
                     ask(.refusal(proposal, key))
                     return
                 }
+            } else if case .sent = early {
+                // The log gives the first answer again, and the send its turn: what follows in its session waits for it.
             } else {
                 reply(early, to: key)
                 return

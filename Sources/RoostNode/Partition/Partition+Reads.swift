@@ -1,3 +1,4 @@
+import NIOCore
 import RoostCluster
 import RoostConsensus
 import RoostModel

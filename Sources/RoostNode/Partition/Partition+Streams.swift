@@ -1,3 +1,4 @@
+import NIOCore
 import OrderedCollections
 import RoostCluster
 import RoostConsensus
@@ -176,6 +177,10 @@ extension Partition {
             guard cursors.count < 100_000 || cursors[key] != nil else { continue }
             cursors[key] = advance.seq
         }
+        scheduleCursorCommit()
+    }
+
+    private func scheduleCursorCommit() {
         guard !cursors.isEmpty, !cursorCommitScheduled else { return }
         cursorCommitScheduled = true
         _ = context.after(milliseconds: context.configuration.timing.cursorCommitMilliseconds) { [weak self] in
@@ -186,14 +191,13 @@ extension Partition {
     private func commitCursors() {
         cursorCommitScheduled = false
         guard isLeader, !cursors.isEmpty else { return }
-        // In entries of bounded size; what is proposed stays here until it is applied or superseded.
-        var advances: [CursorAdvance] = []
-        for (key, seq) in cursors {
-            if state.cursor(key.user, key.device, key.conversation) ?? 0 >= seq { continue }
-            advances.append(
-                CursorAdvance(user: key.user, device: key.device, conversation: key.conversation, seq: seq))
+        // What is proposed stays here until it is applied: whoever opens meanwhile starts from it.
+        cursors = cursors.filter { state.cursor($0.key.user, $0.key.device, $0.key.conversation) ?? 0 < $0.value }
+        let advances = cursors.map {
+            CursorAdvance(user: $0.key.user, device: $0.key.device, conversation: $0.key.conversation, seq: $0.value)
         }
-        cursors.removeAll(keepingCapacity: true)
+        scheduleCursorCommit()
+        // In entries of bounded size.
         var start = 0
         while start < advances.count {
             let end = min(start + 2_000, advances.count)

@@ -94,6 +94,8 @@ actor Partition {
         let timing = context.configuration.timing
         options.electionTimeout = UInt64(timing.electionMilliseconds) * 1_000_000
         options.heartbeatInterval = UInt64(timing.raftHeartbeatMilliseconds) * 1_000_000
+        // A node's caches together stay within 32 MiB, however many partitions there are.
+        options.cacheBytes = max(128 << 10, (32 << 20) / max(1, context.configuration.partitions))
         options.hibernateAfter = UInt64(timing.hibernateMilliseconds) * 1_000_000
         raft = RaftGroup(
             id: id, me: me,

@@ -91,7 +91,9 @@ extension Device {
         let answerWanted = send.id != nil || request.modern
         let given = send.id
         let call = node.onCore {
-            $0.call(.propose(command)) { [weak self] outcome in
+            $0.call(
+                .propose(command), remade: { [weak self] in self?.onCore { $0.remade(command, for: conversation) } }
+            ) { [weak self] outcome in
                 self?.onCore {
                     $0.answered(
                         outcome, id: id, given: given, conversation: conversation, counter: order.counter,
@@ -108,6 +110,14 @@ extension Device {
         }
     }
 
+    /// With the base of now: what was below it may have been answered without an entry in the log.
+    private func remade(_ command: Command, for conversation: ConversationID) -> Command? {
+        guard case .send(var send) = command, let pipeline = pipelines[conversation], pipeline.run == send.order.run
+        else { return nil }
+        send.order.base = pipeline.base
+        return .send(send)
+    }
+
     private func answered(
         _ outcome: CallOutcome, id: MessageID, given: MessageID?, conversation: ConversationID, counter: UInt64,
         run: UInt32, answerWanted: Bool
@@ -117,12 +127,9 @@ extension Device {
         guard socket != nil else { return }
         let result: CommandResult
         if case .applied(let applied) = outcome { result = applied } else { result = .rejected(.unavailable) }
+        var abandoned: [UInt64] = []
         if case .rejected(.unavailable) = result {
-            if pipelines[conversation]?.run == run {
-                let calls = pipelines[conversation]?.giveUp() ?? []
-                // Their answers come through here as well, each as unavailable, in order.
-                node.onCore { $0.giveUp(calls) }
-            }
+            if pipelines[conversation]?.run == run { abandoned = pipelines[conversation]?.giveUp() ?? [] }
         } else {
             pipelines[conversation]?.answered(counter: counter)
         }
@@ -142,6 +149,8 @@ extension Device {
         case .created, .conversation, .done:
             refuse(.unavailable, Self.unavailableDetail, id: given, retryAfter: 500)
         }
+        // Their answers come through here as well, each as unavailable, in order, behind this one.
+        if !abandoned.isEmpty { node.onCore { $0.giveUp(abandoned) } }
     }
 
     private func resumeReading() {

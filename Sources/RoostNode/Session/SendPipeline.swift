@@ -10,10 +10,13 @@ struct SendPipeline: Sendable {
 
     var isIdle: Bool { unanswered.isEmpty }
 
+    /// All counters below are answered.
+    var base: UInt64 { unanswered.first?.counter ?? next }
+
     /// The order of the next send.
     mutating func take(session: SessionID) -> SendOrder {
         defer { next += 1 }
-        return SendOrder(session: session, run: run, counter: next, base: unanswered.first?.counter ?? next)
+        return SendOrder(session: session, run: run, counter: next, base: base)
     }
 
     mutating func began(counter: UInt64, call: UInt64) { unanswered.append((counter, call)) }

@@ -23,7 +23,12 @@ struct ConversationRoutes {
         var id: String?
         var type: String
         var name: String?
-        var user_ids: [String]?
+        var userIDs: [String]?
+
+        enum CodingKeys: String, CodingKey {
+            case id, type, name
+            case userIDs = "user_ids"
+        }
     }
 
     private func create(_ request: Request, _ caller: Caller) async throws -> Response {
@@ -35,7 +40,7 @@ struct ConversationRoutes {
             throw Problem.invalid("name must be 1 to \(Self.maxName) characters")
         }
         let listed: [UserID] = try ids(
-            body.user_ids ?? [], "user_ids", atMost: node.configuration.limits.maxMembers)
+            body.userIDs ?? [], "user_ids", atMost: node.configuration.limits.maxMembers)
         let others = listed.filter { $0 != caller.user }
         let id = try await conversationID(body.id, type, caller.user, others)
         try await node.requireUsers(others)
@@ -60,7 +65,9 @@ struct ConversationRoutes {
         case .direct, .self:
             guard given == nil else { throw Problem.invalid("id is not for direct and self conversations") }
             if type == .direct {
-                guard others.count == 1 else { throw Problem.invalid("user_ids of a direct one must name one other user") }
+                guard others.count == 1 else {
+                    throw Problem.invalid("user_ids of a direct one must name one other user")
+                }
                 return ConversationID(direct: creator, others[0])
             }
             guard others.isEmpty else { throw Problem.invalid("user_ids of a self one must be empty or oneself") }
@@ -87,8 +94,13 @@ struct ConversationRoutes {
     }
 
     private struct MembersBody: Decodable {
-        var user_ids: [String]
+        var userIDs: [String]
         var action: String
+
+        enum CodingKeys: String, CodingKey {
+            case userIDs = "user_ids"
+            case action
+        }
     }
 
     private func change(_ request: Request, _ id: ConversationID, _ caller: Caller) async throws -> Response {
@@ -96,7 +108,7 @@ struct ConversationRoutes {
         guard let action = MembershipAction(name: body.action) else {
             throw Problem.invalid("action must be add, remove, promote or demote")
         }
-        let users: [UserID] = try ids(body.user_ids, "user_ids", atMost: node.configuration.limits.maxMembers)
+        let users: [UserID] = try ids(body.userIDs, "user_ids", atMost: node.configuration.limits.maxMembers)
         guard !users.isEmpty else { throw Problem.invalid("user_ids must name somebody") }
         if action == .add { try await node.requireUsers(users) }
         let command = ChangeMembersCommand(conversation: id, actor: caller.user, users: users, action: action)

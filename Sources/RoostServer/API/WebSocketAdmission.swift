@@ -118,7 +118,8 @@ extension Problem {
             self.init(.tooManyRequests, "too_many_devices", "the user has too many devices", retryAfterSeconds: 30)
         case .unavailable: self = .unavailable("the user's partition has no leader at the moment")
         case .draining:
-            self.init(.serviceUnavailable, "draining", "this node is going down: connect to another one",
+            self.init(
+                .serviceUnavailable, "draining", "this node is going down: connect to another one",
                 retryAfterSeconds: 1)
         }
     }

@@ -1,6 +1,6 @@
-internal import NIOCore
 internal import Foundation
 internal import JWTKit
+internal import NIOCore
 package import RoostModel
 package import RoostNode
 internal import RoostProtocol

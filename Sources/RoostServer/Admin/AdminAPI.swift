@@ -1,6 +1,6 @@
+internal import Hummingbird
 package import Logging
 internal import NIOCore
-internal import Hummingbird
 internal import NIOHTTP1
 package import RoostNode
 

@@ -1,7 +1,7 @@
-internal import RoostProtocol
 internal import Hummingbird
 internal import RoostModel
 internal import RoostNode
+internal import RoostProtocol
 
 /// The cluster as this node sees it: members, partitions, links, presence; and draining it.
 struct ClusterRoutes {

@@ -1,5 +1,5 @@
-internal import NIOHTTP1
 internal import Hummingbird
+internal import NIOHTTP1
 internal import RoostNode
 
 /// Whether the process lives, and whether it serves.

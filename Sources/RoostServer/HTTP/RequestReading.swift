@@ -1,7 +1,7 @@
-internal import NIOHTTP1
 internal import Foundation
 internal import Hummingbird
 internal import NIOCore
+internal import NIOHTTP1
 internal import RoostModel
 
 extension Request {

@@ -1,7 +1,7 @@
-internal import NIOHTTP1
-internal import Logging
 internal import HTTPTypes
 package import Hummingbird
+internal import Logging
+internal import NIOHTTP1
 
 /// The routes of one port. Every path answers 405 to the methods it does not have.
 package final class RouteTable {

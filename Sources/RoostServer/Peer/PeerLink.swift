@@ -69,8 +69,9 @@ final class PeerLink {
         var buffer = ByteBuffer()
         for frame in frames {
             guard PeerFrameCodec.encode(frame, into: &buffer) else {
+                // Left out, as if it had got lost: sent again and again, it would end every link.
                 links.warn(node.name, "a frame above \(PeerFrameCodec.maxFrame) bytes was not sent")
-                return false
+                continue
             }
         }
         guard handler.queuedBytes + buffer.readableBytes <= links.limits.maxQueueBytes else { return false }
@@ -90,13 +91,15 @@ final class PeerLink {
         roundTripMicroseconds = UInt64(max(0, roundTrip.nanoseconds / 1_000))
     }
 
+    /// While only one lane is there nothing is heard on it: that has a deadline of its own.
     func tick(_ now: NIODeadline, judges: Bool) {
+        guard isUp else { return }
         for lane in PeerLane.allCases {
             guard let handler = lanes[lane] else { continue }
             if judges, now - handler.lastHeard > links.limits.silence {
                 return end("lane \(lane) heard nothing for \(links.limits.silence.nanoseconds / 1_000_000_000) s")
             }
-            if isUp { handler.ping(now) }
+            handler.ping(now)
         }
     }
 

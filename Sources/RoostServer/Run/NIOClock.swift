@@ -6,21 +6,17 @@ package import RoostNode
 /// The machine's clocks and an event loop's timers.
 package final class NIOClock: NodeClock {
     private let loop: any EventLoop
+    private let origin = ContinuousClock.now
 
     package init(loop: any EventLoop) { self.loop = loop }
 
-    /// `CLOCK_BOOTTIME`: counts the time in which the machine was suspended.
+    /// Of the clock that counts the time in which the machine was suspended (`CLOCK_BOOTTIME`), since this one was made.
     package func now() -> UInt64 {
-        var time = timespec()
-        clock_gettime(CLOCK_BOOTTIME, &time)
-        return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
+        let (seconds, attoseconds) = origin.duration(to: .now).components
+        return UInt64(max(0, seconds)) * 1_000_000_000 + UInt64(max(0, attoseconds / 1_000_000_000)) + 1
     }
 
-    package func wall() -> Int64 {
-        var time = timespec()
-        clock_gettime(CLOCK_REALTIME, &time)
-        return Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1_000
-    }
+    package func wall() -> Int64 { Int64(Date().timeIntervalSince1970 * 1e6) }
 
     @discardableResult
     package func schedule(after: UInt64, _ body: @escaping @Sendable () -> Void) -> any ScheduledTimer {

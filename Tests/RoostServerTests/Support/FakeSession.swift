@@ -20,7 +20,7 @@ final class FakeSession: PendingSession, SessionEvents {
     init(request: SessionRequest) { self.request = request }
 
     /// The next event, waiting for it.
-    func next() async -> Event { await events.next() }
+    func next() async throws -> Event { try await events.next() }
 
     var socket: (any SessionSocket)? { held.withLockedValue { $0 } }
 

@@ -94,13 +94,18 @@ private final class Inbox: Sendable {
             let look = state.withLockedValue { (found: take(&$0.buffer), isClosed: $0.isClosed, changes: $0.changes) }
             if let found = look.found { return found }
             if look.isClosed { throw TestConnection.ConnectionClosed() }
-            await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
-                let resumesNow = state.withLockedValue { state in
-                    guard state.changes == look.changes else { return true }
-                    state.waiter = continuation
-                    return false
+            try Task.checkCancellation()
+            await withTaskCancellationHandler {
+                await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
+                    let resumesNow = state.withLockedValue { state in
+                        guard state.changes == look.changes else { return true }
+                        state.waiter = continuation
+                        return false
+                    }
+                    if resumesNow { continuation.resume() }
                 }
-                if resumesNow { continuation.resume() }
+            } onCancel: {
+                state.withLockedValue { $0.changed() }?.resume()
             }
         }
     }

@@ -1,0 +1,72 @@
+import RoostCluster
+package import RoostConsensus
+package import RoostModel
+import RoostProtocol
+import RoostStorage
+
+/// For simulations and tests: it walks everything.
+extension Node {
+    /// What must hold between events; each line is a breach.
+    package func checkInvariants() -> [String] {
+        var broken = presence.checkInvariants()
+        for partition in sortedPartitions {
+            let found = partition.onCore { partition in
+                partition.raft.checkInvariants() + partition.state.checkInvariants()
+            }
+            broken += found.map { "partition \(partition.id): \($0)" }
+        }
+        var digest: UInt64 = 0
+        for slot in sessions.keys.sorted() {
+            guard let device = sessions[slot]?.device else { continue }
+            digest ^= device.subscription.digest
+            broken += device.onCore { $0.window.checkInvariants() }.map { "session \(device.session): \($0)" }
+            let isKnown = users[device.request.user]?.onCore { $0.devices.contains { $0 === device } } ?? false
+            if !isKnown { broken.append("session \(device.session): not among those of its user") }
+        }
+        if digest != sessionDigests.current { broken.append("the digest is not of the sessions that are here") }
+        return broken.map { "\(me): \($0)" }
+    }
+
+    /// The state of each replica here, as far as it is applied.
+    package func snapshots() -> [PartitionID: StateSnapshot] {
+        partitions.mapValues { partition in partition.onCore { $0.state.snapshot() } }
+    }
+
+    /// A message of the log, and who may read it.
+    package struct LoggedMessage: Sendable {
+        package var message: Message
+        package var readers: [UserID]
+    }
+
+    /// Everything sent to the conversations of the replicas that lead here, as it stands in the tables.
+    package func ledMessages() -> [ConversationID: [LoggedMessage]] {
+        var found: [ConversationID: [LoggedMessage]] = [:]
+        let store = context.storage.store
+        for partition in sortedPartitions {
+            partition.onCore { partition in
+                guard partition.isLeader else { return }
+                for row in partition.state.snapshot().conversations {
+                    let messages = try? store.messages(
+                        partition: partition.id, conversation: row.id, after: 0, before: row.lastSeq + 1, descending: false,
+                        skip: 0, limit: 1 << 20, maxBytes: 1 << 30)
+                    found[row.id] = (messages ?? []).map { stored in
+                        LoggedMessage(
+                            message: stored.message,
+                            readers: partition.state.readers(of: row.id, stored.message.seq))
+                    }
+                }
+            }
+        }
+        return found
+    }
+
+    /// What a session waits for, for a failure's report.
+    package func describe(session: SessionID) -> String {
+        guard let entry = sessions.values.first(where: { $0.device.session == session }) else { return "not here" }
+        let streams = receivers.map { "\($0.phase) by \($0.leader?.name ?? "nobody") in \($0.term)" }
+        return "unanswered \(entry.unanswered.sorted()), \(entry.device.onCore { $0.window.summary }); \(streams)"
+    }
+
+    /// Sessions that live here.
+    package var sessionCount: Int { sessions.count }
+}
