@@ -65,7 +65,8 @@ package struct SimulationChecker {
             if logged.seq <= last[answer.conversation] ?? 0 { found.append("\(logged.seq) was sent earlier") }
             last[answer.conversation] = logged.seq
         }
-        for id in device.refused.keys.sorted() where logs.values.contains(where: { $0.contains { $0.message.id == id } }) {
+        for id in device.refused.keys.sorted()
+        where logs.values.contains(where: { $0.contains { $0.message.id == id } }) {
             found.append("refused \(id) is in the log")
         }
         if device.start == .all && device.reconnects { found += missing(at: device, logs) }

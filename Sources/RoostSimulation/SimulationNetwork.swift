@@ -142,7 +142,8 @@ package final class SimulationNetwork: @unchecked Sendable {
         var wire = ByteBuffer()
         for frame in list { PeerFrameCodec.encode(frame, into: &wire) }
         let key = Lane(from: from, to: to, lane: lane)
-        let time = max(executor.now + executor.random(50_000...1_000_000), arrival[key] ?? 0)
+        // Later than all before it: events of one instant have no order.
+        let time = max(executor.now + executor.random(50_000...1_000_000), (arrival[key] ?? 0) + 1)
         arrival[key] = time
         let life = lives[pair] ?? 0
         let sent = wire

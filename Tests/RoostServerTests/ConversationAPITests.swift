@@ -17,7 +17,8 @@ import Testing
             let eve = try await server.user("eve")
             let connection = try await server.connect()
             let body =
-                #"{"id":"\#(group.uppercased())","type":"group","name":"Ours \"x\"","user_ids":["\#(bob.id)","\#(alice.id)"]}"#
+                #"{"id":"\#(group.uppercased())","type":"group","name":"Ours \"x\"","#
+                + #""user_ids":["\#(bob.id)","\#(alice.id)"]}"#
             let made = try await connection.call("POST", "/api/conversations", token: alice.token, body: body)
             #expect(made.status == 200)
             #expect(made.object["id"] as? String == group)
@@ -196,8 +197,10 @@ import Testing
             let own = try await connection.call("GET", "/api/presence/\(bob.id)", token: bob.token)
             #expect(
                 own.text
-                    == #"[{"device_id":"old","node_id":null,"status":"offline","last_online":"1970-01-01T00:00:01.000000Z"},"#
-                    + #"{"device_id":"phone","node_id":"node-3","status":"online","last_online":"2023-11-14T22:13:20.000000Z"}]"#
+                    == #"[{"device_id":"old","node_id":null,"status":"offline","#
+                    + #""last_online":"1970-01-01T00:00:01.000000Z"},"#
+                    + #"{"device_id":"phone","node_id":"node-3","status":"online","#
+                    + #""last_online":"2023-11-14T22:13:20.000000Z"}]"#
             )
             #expect(try await connection.call("GET", "/api/presence/\(bob.id)", token: eve.token).status == 403)
             #expect(try await connection.call("GET", "/api/presence/\(bob.id)", token: admin.token).status == 200)

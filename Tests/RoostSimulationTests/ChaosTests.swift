@@ -25,7 +25,7 @@ import Testing
         try chaos.heal()
         world.expectWhole()
         // All was acknowledged: who connects now has nothing to be told again.
-        world.run(4_000)
+        world.run(8_000)
         for device in world.devices {
             device.connect()
             #expect(world.run(15_000) { device.isCaughtUp && device.session !== nil }, "seed \(seed)")
@@ -115,14 +115,16 @@ private final class Chaos {
     /// Nobody waits for the answer: it may be long in coming.
     private func changeMembers() {
         isOut.toggle()
-        guard let node = world.pick(cluster.nodeIDs.compactMap { cluster.running[$0]?.node }), let ada = world.users["ada"],
+        guard let node = world.pick(cluster.nodeIDs.compactMap { cluster.running[$0]?.node }),
+            let ada = world.users["ada"],
             let dan = world.users["dan"]
         else { return }
         let command = Command.changeMembers(
             ChangeMembersCommand(conversation: group, actor: ada, users: [dan], action: isOut ? .remove : .add))
         cluster.spawn {
             await node.propose(command)
-        } then: { _ in }
+        } then: { _ in
+        }
     }
 
     func heal() throws {

@@ -92,6 +92,10 @@ package struct DeliveryWindow: Sendable {
     ) {
         var progress = conversations[conversation] ?? Progress(written: min(cursor, head), head: head)
         progress.head = max(progress.head, head)
+        // The leader lost an acknowledgement: it is told again.
+        if cursor < progress.written && progress.outstanding == 0 {
+            actions.append(.advance(conversation: conversation, seq: progress.written))
+        }
         if progress.head > progress.written {
             if !openingComplete {
                 if progress.openingHead == 0 { opening += 1 }

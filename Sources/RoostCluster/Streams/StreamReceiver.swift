@@ -61,7 +61,7 @@ package struct StreamReceiver: Sendable {
     /// another by now.
     package mutating func joined(by node: NodeID, term answered: UInt64, ends: Bool = true) -> Bool {
         if ends { joining = max(0, joining - 1) }
-        return isOpen && term == answered && leader == node
+        return phase != .closed && term == answered && leader == node
     }
 
     package enum Verdict: Sendable, Equatable {

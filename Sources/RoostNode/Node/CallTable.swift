@@ -80,31 +80,6 @@ struct CallTable: Sendable {
         calls.compactMap { $0.value.partition == partition ? $0.key : nil }.sorted()
     }
 
-    private struct Pipeline: Hashable {
-        var session: SessionID
-        var run: UInt32
-        var conversation: ConversationID
-    }
-
-    /// What lies before the first unanswered send of a session has been answered since these were encoded, maybe without
-    /// an entry in the log, and then no leader could tell that it is their turn: they say so now.
-    mutating func rebase(_ partition: PartitionID) {
-        var firsts: [Pipeline: UInt64] = [:]
-        for id in ids(of: partition) {
-            guard case .propose(var body)? = calls[id]?.body, case .send(var send)? = try? Command(decoding: &body)
-            else { continue }
-            let pipeline = Pipeline(
-                session: send.order.session, run: send.order.run, conversation: send.conversation)
-            let base = firsts[pipeline, default: send.order.counter]
-            firsts[pipeline] = base
-            guard base > send.order.base else { continue }
-            send.order.base = base
-            var buffer = ByteBuffer()
-            Command.send(send).encode(into: &buffer)
-            calls[id]?.body = .propose(buffer)
-        }
-    }
-
     /// Calls past their deadline, oldest first.
     func expired(at now: UInt64) -> [UInt64] {
         calls.compactMap { $0.value.deadline <= now ? $0.key : nil }.sorted()

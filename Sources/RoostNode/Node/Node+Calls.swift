@@ -54,7 +54,6 @@ extension Node {
 
     /// All unanswered calls of a partition again, in their order.
     func resendCalls(of partition: PartitionID) {
-        calls.rebase(partition)
         for id in calls.ids(of: partition) {
             if calls[id]?.sentAt != nil { context.counters.proposalsResent.increment() }
             dispatch(id)

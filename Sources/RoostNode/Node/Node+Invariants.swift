@@ -47,7 +47,8 @@ extension Node {
                 guard partition.isLeader else { return }
                 for row in partition.state.snapshot().conversations {
                     let messages = try? store.messages(
-                        partition: partition.id, conversation: row.id, after: 0, before: row.lastSeq + 1, descending: false,
+                        partition: partition.id, conversation: row.id, after: 0, before: row.lastSeq + 1,
+                        descending: false,
                         skip: 0, limit: 1 << 20, maxBytes: 1 << 30)
                     found[row.id] = (messages ?? []).map { stored in
                         LoggedMessage(

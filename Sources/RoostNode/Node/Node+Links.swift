@@ -27,6 +27,7 @@ extension Node {
     private func linked(_ link: LinkPeer) {
         guard let peer = peers[link.node] else { return }
         // What hung on a former link is over, whether or not its end was told.
+        if peer.onCore({ $0.relay != nil }) { lostTouch(with: link.node) }
         if link.node != me { unlinked(link.node, reason: "replaced") }
         peer.onCore { $0.linkUp(link) }
         context.logger.info("\(link.node): linked (store \(link.store), epoch \(link.epoch))")

@@ -71,7 +71,9 @@ extension Partition {
                     case .success(let hashes): part.filled(hashes, fill)
                     case .failure(let error):
                         // Without it every id is looked up: slower, not wrong.
-                        part.node.onCore { $0.storageFailed(error, doing: "reading message ids of partition \(partition)") }
+                        part.node.onCore {
+                            $0.storageFailed(error, doing: "reading message ids of partition \(partition)")
+                        }
                     }
                 }
             }

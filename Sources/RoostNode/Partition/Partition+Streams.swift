@@ -192,7 +192,12 @@ extension Partition {
         cursorCommitScheduled = false
         guard isLeader, !cursors.isEmpty else { return }
         // What is proposed stays here until it is applied: whoever opens meanwhile starts from it.
-        cursors = cursors.filter { state.cursor($0.key.user, $0.key.device, $0.key.conversation) ?? 0 < $0.value }
+        // One that never will be, such as beyond the head, must not be proposed for ever.
+        cursors = cursors.filter { key, seq in
+            state.cursor(key.user, key.device, key.conversation) ?? 0 < seq
+                && state.lastSeq(of: key.conversation) ?? 0 >= seq
+                && !state.readableRanges(key.user, key.conversation).isEmpty
+        }
         let advances = cursors.map {
             CursorAdvance(user: $0.key.user, device: $0.key.device, conversation: $0.key.conversation, seq: $0.value)
         }

@@ -124,7 +124,6 @@ extension Device {
     ) {
         pendingSends -= 1
         defer { resumeReading() }
-        guard socket != nil else { return }
         let result: CommandResult
         if case .applied(let applied) = outcome { result = applied } else { result = .rejected(.unavailable) }
         var abandoned: [UInt64] = []
@@ -133,6 +132,12 @@ extension Device {
         } else {
             pipelines[conversation]?.answered(counter: counter)
         }
+        if socket != nil { tell(result, id: id, given: given, answerWanted: answerWanted) }
+        // Their answers come through here as well, each as unavailable, in order, behind this one.
+        if !abandoned.isEmpty { node.onCore { $0.giveUp(abandoned) } }
+    }
+
+    private func tell(_ result: CommandResult, id: MessageID, given: MessageID?, answerWanted: Bool) {
         switch result {
         case .sent(let conversation, let seq, let sentAt):
             context.counters.accepted.increment()
@@ -149,8 +154,6 @@ extension Device {
         case .created, .conversation, .done:
             refuse(.unavailable, Self.unavailableDetail, id: given, retryAfter: 500)
         }
-        // Their answers come through here as well, each as unavailable, in order, behind this one.
-        if !abandoned.isEmpty { node.onCore { $0.giveUp(abandoned) } }
     }
 
     private func resumeReading() {

@@ -112,7 +112,14 @@ actor Device {
         writeTimer = nil
         outbound.removeAll()
         held.removeAll()
-        node.onCore { $0.sessionEnded(self) }
+        // The device sends again what was not answered, maybe elsewhere: what is left of this session must not go on
+        // beside it, and a later send of it not overtake an earlier one that ran out of time.
+        let calls = pipelines.values.flatMap { $0.unanswered.map(\.call) }.sorted()
+        pipelines.removeAll()
+        node.onCore {
+            $0.giveUp(calls)
+            $0.sessionEnded(self)
+        }
     }
 
     // MARK: Delivery

@@ -42,6 +42,8 @@ final class HTTPExchangeHandler: ChannelInboundHandler, RemovableChannelHandler 
     /// Parts of pipelined calls that came with the one being answered: less than one read of the socket.
     private var waiting = CircularBuffer<HTTPServerRequestPart>()
     private var deadline: Scheduled<Void>?
+    /// The client sends no more.
+    private var inputEnded = false
 
     init(service: any HTTPService, limits: HTTPLimits) {
         self.service = service
@@ -72,12 +74,10 @@ final class HTTPExchangeHandler: ChannelInboundHandler, RemovableChannelHandler 
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        // The client sends no more. An answer under way is still written to it.
         if let event = event as? ChannelEvent, event == .inputClosed {
-            switch state {
-            case .answering: break
-            default: context.close(promise: nil)
-            }
+            inputEnded = true
+            // An answer under way is still written.
+            if case .answering = state {} else { context.close(promise: nil) }
         }
         context.fireUserInboundEventTriggered(event)
     }
@@ -178,6 +178,7 @@ final class HTTPExchangeHandler: ChannelInboundHandler, RemovableChannelHandler 
             take(part, context)
             if case .answering = state { return }
         }
+        guard !inputEnded else { return context.close(promise: nil) }
         _ = context.channel.setOption(.autoRead, value: true)
     }
 

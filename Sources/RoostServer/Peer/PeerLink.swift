@@ -1,3 +1,4 @@
+internal import Foundation
 internal import Logging
 internal import NIOCore
 internal import NIOPosix
@@ -204,7 +205,13 @@ final class PeerLink {
                 }
             }
             .connect(host: host, port: port)
-            .whenFailure { error in bound.value.link.failed("cannot connect: \(error)", round: round) }
+            .whenFailure { error in bound.value.link.failed("cannot connect: \(Self.reason(error))", round: round) }
+    }
+
+    /// What the system says, without what was tried.
+    private static func reason(_ error: any Error) -> String {
+        let cause = (error as? NIOConnectionError)?.connectionErrors.first?.error ?? error
+        return (cause as? IOError).map { String(cString: strerror($0.errnoCode)) } ?? "\(cause)"
     }
 
     /// False where the round is over.

@@ -10,7 +10,7 @@ package final class NIOClock: NodeClock {
 
     package init(loop: any EventLoop) { self.loop = loop }
 
-    /// Of the clock that counts the time in which the machine was suspended (`CLOCK_BOOTTIME`), since this one was made.
+    /// Since this one was made, by the clock that counts suspended time, too (`CLOCK_BOOTTIME`).
     package func now() -> UInt64 {
         let (seconds, attoseconds) = origin.duration(to: .now).components
         return UInt64(max(0, seconds)) * 1_000_000_000 + UInt64(max(0, attoseconds / 1_000_000_000)) + 1

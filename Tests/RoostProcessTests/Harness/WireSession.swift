@@ -94,9 +94,10 @@ final class WireSession: @unchecked Sendable {
     func answer(to id: String, within limit: Duration = .seconds(15)) async throws -> JSON {
         var answer: JSON?
         try await eventually("an answer to \(id)", within: limit) {
-            answer = self.all.first {
-                $0.frame["id"].string == id && ["accepted", "error"].contains($0.frame["op"].string)
-            }?.frame
+            answer =
+                self.all.first {
+                    $0.frame["id"].string == id && ["accepted", "error"].contains($0.frame["op"].string)
+                }?.frame
             return answer != nil
         }
         return try answer.orThrow("no answer")
@@ -177,6 +178,7 @@ final class WireSession: @unchecked Sendable {
         case 8:
             lock.withLock { code = payload.count >= 2 ? Int(payload[0]) << 8 | Int(payload[1]) : 1005 }
             try? frame(opcode: 8, Array(payload.prefix(2)))
+            wire.shutWriting()
         case 9: try? frame(opcode: 10, payload)
         default: break
         }
