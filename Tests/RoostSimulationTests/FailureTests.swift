@@ -1,0 +1,197 @@
+import RoostModel
+import RoostNode
+import RoostProtocol
+import RoostSimulation
+import Testing
+
+/// What the cluster promises while nodes and links fail, one kind of failure at a time.
+@Suite struct FailureTests {
+    /// Two users with two devices each on every node, and a group.
+    private func busy(_ world: World) throws -> ConversationID {
+        let group = try world.conversation(.group, "ada", "bob", "cyd")
+        for (number, name) in ["ada", "bob", "cyd"].enumerated() {
+            try world.device(name, "phone", at: world.node(1 + number % world.cluster.nodeIDs.count))
+            try world.device(name, "desk", at: world.node(1 + (number + 1) % world.cluster.nodeIDs.count))
+        }
+        return group
+    }
+
+    private func load(_ world: World, _ group: ConversationID, milliseconds: Int) {
+        let end = world.cluster.executor.now + UInt64(milliseconds) * 1_000_000
+        while world.cluster.executor.now < end {
+            if let device = world.pick(world.devices), device.outbox.count < 100 { device.send(to: group, "m") }
+            if let device = world.pick(world.devices), device.outbox.count < 100 { device.send(toUser: "ada", "d") }
+            world.run(world.random(5...40))
+        }
+    }
+
+    @Test(arguments: World.seeds(2)) func eachNodeInTurn(seed: UInt64) throws {
+        let world = try World(seed: seed)
+        let group = try busy(world)
+        for node in world.cluster.nodeIDs {
+            load(world, group, milliseconds: 1_000)
+            world.cluster.kill(node)
+            // Devices connected elsewhere go on, within an election.
+            let others = world.devices.filter { $0.home != node && $0.isConnected }
+            let ids = others.map { ($0, $0.send(to: group, "meanwhile")) }
+            let done = world.run(3_000) { ids.allSatisfy { $0.0.accepted[$0.1] != nil } }
+            #expect(done, "seed \(seed): sends stop when \(node) dies")
+            load(world, group, milliseconds: 1_500)
+            try world.cluster.start(node)
+            load(world, group, milliseconds: 1_500)
+        }
+        world.expectWhole()
+    }
+
+    @Test(arguments: World.seeds(3)) func allNodesAtOnce(seed: UInt64) throws {
+        let world = try World(seed: seed)
+        let group = try busy(world)
+        for _ in 0..<3 {
+            load(world, group, milliseconds: 700)
+            for node in world.cluster.nodeIDs { world.cluster.kill(node) }
+            world.run(world.random(0...500))
+            for node in world.cluster.nodeIDs { try world.cluster.start(node) }
+        }
+        load(world, group, milliseconds: 500)
+        world.expectWhole()
+    }
+
+    /// The ingress has lost its link to the leader, and both reach the third node: sends, opens, reads and deliveries
+    /// go on.
+    @Test(arguments: World.seeds(3)) func aCutBetweenIngressAndLeader(seed: UInt64) throws {
+        let world = try World(seed: seed)
+        let group = try world.conversation(.group, "ada", "bob")
+        let leader = try #require(world.cluster.leader(of: world.cluster.partition(of: group)))
+        let away = try #require(world.cluster.nodeIDs.first { $0 != leader })
+        let ada = try world.device("ada", "phone", at: away)
+        let bob = try world.device("bob", "phone", at: leader)
+        world.cluster.network.cut(leader, away)
+        world.run(50)
+        for number in 0..<20 {
+            let sent = [ada.send(to: group, "a\(number)"), bob.send(to: group, "b\(number)")]
+            let done = world.run(1_500) {
+                ada.accepted[sent[0]] != nil && bob.accepted[sent[1]] != nil
+                    && ada.received[group]?.count == number + 1 && bob.received[group]?.count == number + 1
+            }
+            #expect(done, "seed \(seed): \(number) \(ada.summary) \(bob.summary)")
+            if number == 10 {
+                // A session that begins behind the cut.
+                let late = try world.device("bob", "desk", at: away)
+                #expect(late.received[group]?.count == 22, "seed \(seed)")
+            }
+        }
+        #expect(world.cluster.leader(of: world.cluster.partition(of: group)) == leader, "seed \(seed)")
+        #expect(ada.sessions.count == 1 && bob.sessions.count == 1, "seed \(seed)")
+        world.cluster.network.heal(leader, away)
+        for number in 0..<20 {
+            ada.send(to: group, "c\(number)")
+            world.run(world.random(0...30))
+        }
+        world.expectWhole()
+    }
+
+    /// A cable is pulled: nothing is told to either end.
+    @Test(arguments: World.seeds(3)) func aStalledLink(seed: UInt64) throws {
+        let world = try World(seed: seed)
+        let group = try busy(world)
+        load(world, group, milliseconds: 500)
+        world.cluster.network.stall(world.node(1), world.node(2))
+        load(world, group, milliseconds: world.random(500...9_000))
+        world.cluster.network.heal(world.node(1), world.node(2))
+        load(world, group, milliseconds: 500)
+        world.expectWhole()
+    }
+
+    @Test(arguments: World.seeds(3)) func anIsolatedNodeComesBack(seed: UInt64) throws {
+        let world = try World(seed: seed)
+        let group = try busy(world)
+        let alone = world.node(Int(seed % 3) + 1)
+        load(world, group, milliseconds: 500)
+        for node in world.cluster.nodeIDs where node != alone { world.cluster.network.cut(alone, node) }
+        load(world, group, milliseconds: 15_000)
+        let behind = world.devices.filter { $0.home == alone && $0.isConnected }
+        #expect(behind.allSatisfy { !$0.outbox.isEmpty || $0.sent.isEmpty }, "seed \(seed)")
+        for node in world.cluster.nodeIDs where node != alone { world.cluster.network.heal(alone, node) }
+        load(world, group, milliseconds: 500)
+        world.expectWhole()
+    }
+
+    /// The answer got lost with the node; sent again with its id at another one, it is still one message.
+    @Test(arguments: World.seeds(5)) func sentAgainAfterACrash(seed: UInt64) throws {
+        let world = try World(seed: seed)
+        let group = try world.conversation(.group, "ada", "bob")
+        let leader = try #require(world.cluster.leader(of: world.cluster.partition(of: group)))
+        let ada = try world.device("ada", "phone", at: leader)
+        let bob = try world.device("bob", "phone", at: world.cluster.nodeIDs.first { $0 != leader })
+        for round in 0..<4 {
+            for number in 0..<10 { ada.send(to: group, "m\(round).\(number)") }
+            world.run(world.random(0...6))
+            if let home = ada.home {
+                world.cluster.kill(home)
+                #expect(world.run(15_000) { ada.outbox.isEmpty }, "seed \(seed)")
+                try world.cluster.start(home)
+                world.run(2_000)
+            }
+        }
+        world.expectWhole()
+        #expect(bob.received[group]?.count == 40, "seed \(seed)")
+        let texts = bob.received[group]?.map { String(buffer: $0.content) } ?? []
+        #expect(texts == (0..<4).flatMap { round in (0..<10).map { "\"m\(round).\($0)\"" } }, "seed \(seed)")
+    }
+
+    @Test(arguments: World.seeds(3)) func aDrainedNode(seed: UInt64) throws {
+        let world = try World(seed: seed)
+        let group = try busy(world)
+        load(world, group, milliseconds: 500)
+        let id = world.node(Int(seed % 3) + 1)
+        let node = try #require(world.cluster.running[id]).node
+        let here = world.devices.filter { $0.home == id && $0.isConnected }
+        let closes = here.map(\.closes.count)
+        var isDrained = false
+        let began = world.cluster.executor.now
+        let drained = Flag()
+        world.cluster.spawn {
+            await node.drain()
+        } then: { drained.isSet = true }
+        while !isDrained && world.cluster.executor.now < began + 20_000_000_000 {
+            load(world, group, milliseconds: 50)
+            isDrained = drained.isSet
+        }
+        let took = (world.cluster.executor.now - began) / 1_000_000
+        #expect(isDrained && took < 5_000, "seed \(seed): \(took) ms")
+        for (device, before) in zip(here, closes) {
+            #expect(device.closes.dropFirst(before).first == 1012, "seed \(seed): \(device.closes)")
+        }
+        let leads = (0..<world.cluster.configuration.partitions).filter { number in
+            world.cluster.onNode(id) { $0.leads(PartitionID(UInt16(number))) } ?? false
+        }
+        #expect(leads.isEmpty, "seed \(seed): still leads \(leads)")
+        world.cluster.kill(id)
+        // Nobody waits for an election: leadership was handed over.
+        let ids = world.devices.filter { $0.isConnected }.map { ($0, $0.send(to: group, "at once")) }
+        #expect(world.run(500) { ids.allSatisfy { $0.0.accepted[$0.1] != nil } }, "seed \(seed)")
+        try world.cluster.start(id)
+        load(world, group, milliseconds: 1_000)
+        world.expectWhole()
+    }
+
+    /// One that lost its disk has no vote and founds nothing; the others go on.
+    @Test(arguments: World.seeds(2)) func aWipedNodeFoundsNothing(seed: UInt64) throws {
+        let world = try World(seed: seed)
+        let group = try busy(world)
+        load(world, group, milliseconds: 500)
+        let id = world.node(Int(seed % 3) + 1)
+        try world.cluster.wipe(id)
+        try world.cluster.start(id)
+        load(world, group, milliseconds: 5_000)
+        #expect(world.cluster.onNode(id) { $0.isServing } == false, "seed \(seed)")
+        #expect(world.cluster.onNode(id) { $0.snapshots().isEmpty } == true, "seed \(seed)")
+        for device in world.devices where device.home == id { device.connect(to: world.node(Int(seed % 3) + 2 > 3 ? 1 : Int(seed % 3) + 2)) }
+        world.expectWhole()
+    }
+}
+
+private final class Flag: @unchecked Sendable {
+    // Unchecked: touched by the simulation's one thread only.
+    var isSet = false
+}
