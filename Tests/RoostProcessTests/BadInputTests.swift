@@ -43,7 +43,7 @@ extension ProcessSuite {
 
         // MARK: Frames
 
-        @Test("Frames that are answered by an error, and the session goes on", .timeLimit(.minutes(1)))
+        @Test("Frames that are answered by an error, and the session goes on", .timeLimit(.minutes(6)))
         func errors() async throws {
             let people = try await people("frames")
             let talk = people.talk
@@ -86,7 +86,7 @@ extension ProcessSuite {
             #expect(people.witness.contents.last == "still here")
         }
 
-        @Test("Frames that end the session, with the code of the protocol", .timeLimit(.minutes(1)))
+        @Test("Frames that end the session, with the code of the protocol", .timeLimit(.minutes(6)))
         func closes() async throws {
             let people = try await people("closes")
             let text = Array(#"{"op":"ack","n":0}"#.utf8)
@@ -126,7 +126,7 @@ extension ProcessSuite {
             #expect(try await session.closed() == 1000)
         }
 
-        @Test("Half a frame, a reset, a client that only reads: nobody else notices", .timeLimit(.minutes(1)))
+        @Test("Half a frame, a reset, a client that only reads: nobody else notices", .timeLimit(.minutes(6)))
         func halfOpen() async throws {
             let people = try await people("half")
             let half = try await cluster.live(people.alice, "half", at: 0)
@@ -144,7 +144,7 @@ extension ProcessSuite {
 
         // MARK: Handshakes
 
-        @Test("Handshakes that are refused", .timeLimit(.minutes(1)))
+        @Test("Handshakes that are refused", .timeLimit(.minutes(6)))
         func handshakes() async throws {
             let people = try await people("hands")
             let alice = people.alice
@@ -174,7 +174,7 @@ extension ProcessSuite {
             try await stillServes(people, "refused handshakes")
         }
 
-        @Test("Connections that say nothing, or half of it, are closed", .timeLimit(.minutes(1)))
+        @Test("Connections that say nothing, or half of it, are closed", .timeLimit(.minutes(6)))
         func silence() async throws {
             let people = try await people("silence")
             let whole = WireSession.handshake(
@@ -197,7 +197,7 @@ extension ProcessSuite {
             try await stillServes(people, "an end in the middle")
         }
 
-        @Test("Nonsense on the ports of peers and operators", .timeLimit(.minutes(1)))
+        @Test("Nonsense on the ports of peers and operators", .timeLimit(.minutes(6)))
         func otherPorts() async throws {
             let people = try await people("ports")
             let nonsense: [[UInt8]] = [
@@ -225,7 +225,7 @@ extension ProcessSuite {
 
         // MARK: HTTP
 
-        @Test("HTTP calls that are refused", .timeLimit(.minutes(1)))
+        @Test("HTTP calls that are refused", .timeLimit(.minutes(6)))
         func http() async throws {
             let people = try await people("http")
             let (alice, bob, eve) = (people.alice, people.bob, people.eve)
@@ -284,7 +284,7 @@ extension ProcessSuite {
             try await stillServes(people, "refused calls")
         }
 
-        @Test("What is no HTTP is refused or closed", .timeLimit(.minutes(1)))
+        @Test("What is no HTTP is refused or closed", .timeLimit(.minutes(6)))
         func noHTTP() async throws {
             let people = try await people("nohttp")
             let requests = [

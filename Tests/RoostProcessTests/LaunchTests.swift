@@ -21,7 +21,7 @@ extension ProcessSuite {
                 ["node", "--config", cluster.configPath, "--log-level", "error"] + arguments, in: cluster.directory)
         }
 
-        @Test("A port in use: 69", .timeLimit(.minutes(1)), arguments: ["client_port", "peer_port", "admin_port"])
+        @Test("A port in use: 69", .timeLimit(.minutes(6)), arguments: ["client_port", "peer_port", "admin_port"])
         func portInUse(key: String) async throws {
             let cluster = try ProcessCluster()
             defer { cluster.remove() }
@@ -31,7 +31,7 @@ extension ProcessSuite {
             oneLine(try await node(cluster), 69, naming: key, "\(squatter.port)", "in use")
         }
 
-        @Test("A data directory that can't be: 73; a damaged database: 74", .timeLimit(.minutes(1)))
+        @Test("A data directory that can't be: 73; a damaged database: 74", .timeLimit(.minutes(6)))
         func dataDirectory() async throws {
             let cluster = try ProcessCluster()
             defer { cluster.remove() }
@@ -43,9 +43,14 @@ extension ProcessSuite {
             try FileManager.default.createDirectory(atPath: data, withIntermediateDirectories: true)
             try Data("a file".utf8).write(to: URL(fileURLWithPath: data + "/node-1"))
             oneLine(try await node(cluster), 73, naming: data + "/node-1")
+            try FileManager.default.removeItem(atPath: data + "/node-1")
+            try FileManager.default.createDirectory(atPath: data + "/node-1", withIntermediateDirectories: true)
+            try Data("no database at all. ".utf8 + Array(repeating: 7, count: 10_000))
+                .write(to: URL(fileURLWithPath: data + "/node-1/roost.db"))
+            oneLine(try await node(cluster), 74, naming: data + "/node-1", "damaged")
         }
 
-        @Test("A wrong cluster.json: 78", .timeLimit(.minutes(1)))
+        @Test("A wrong cluster.json: 78", .timeLimit(.minutes(6)))
         func configuration() async throws {
             let cluster = try ProcessCluster()
             defer { cluster.remove() }
@@ -70,7 +75,7 @@ extension ProcessSuite {
             oneLine(try await node(cluster), 78, naming: "cluster.json")
         }
 
-        @Test("An unknown node: 78; a wrong command line: 64", .timeLimit(.minutes(1)))
+        @Test("An unknown node: 78; a wrong command line: 64", .timeLimit(.minutes(6)))
         func commandLine() async throws {
             let cluster = try ProcessCluster()
             defer { cluster.remove() }
@@ -86,7 +91,7 @@ extension ProcessSuite {
 
         @Test(
             "One node alone, R=1: ready line, messages, drained SIGTERM, and all is there again",
-            .timeLimit(.minutes(1)))
+            .timeLimit(.minutes(6)))
         func single() async throws {
             try await ProcessCluster.run(nodes: 1) { cluster in
                 let own = cluster.nodes[0]
@@ -115,7 +120,7 @@ extension ProcessSuite {
             }
         }
 
-        @Test("SIGTERM drains: leaders move before, sends elsewhere go on, the node is `left`", .timeLimit(.minutes(1)))
+        @Test("SIGTERM drains: leaders move before, sends elsewhere go on, the node is `left`", .timeLimit(.minutes(6)))
         func drain() async throws {
             try await ProcessCluster.run { cluster in
                 let alice = try await cluster.account("alice")
@@ -163,7 +168,7 @@ extension ProcessSuite {
             processes(naming: cluster.directory).first { $0.arguments.contains(id) }?.pid
         }
 
-        @Test("`up` starts all, starts a killed node again, and leaves nothing behind", .timeLimit(.minutes(1)))
+        @Test("`up` starts all, starts a killed node again, and leaves nothing behind", .timeLimit(.minutes(6)))
         func up() async throws {
             let cluster = try ProcessCluster()
             defer { cluster.remove() }
@@ -196,7 +201,7 @@ extension ProcessSuite {
             }
         }
 
-        @Test("`up` that is killed leaves nothing behind either", .timeLimit(.minutes(1)))
+        @Test("`up` that is killed leaves nothing behind either", .timeLimit(.minutes(6)))
         func upKilled() async throws {
             let cluster = try ProcessCluster()
             defer { cluster.remove() }
@@ -209,7 +214,7 @@ extension ProcessSuite {
             try await eventually("its nodes end") { processes(naming: cluster.directory).isEmpty }
         }
 
-        @Test("`up` that can't start a node ends with that node's code", .timeLimit(.minutes(1)))
+        @Test("`up` that can't start a node ends with that node's code", .timeLimit(.minutes(6)))
         func upFails() async throws {
             let cluster = try ProcessCluster()
             defer { cluster.remove() }

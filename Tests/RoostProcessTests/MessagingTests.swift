@@ -13,7 +13,7 @@ extension ProcessSuite {
             return session.contents
         }
 
-        @Test("A direct message reaches every device of both but the one that sent it", .timeLimit(.minutes(1)))
+        @Test("A direct message reaches every device of both but the one that sent it", .timeLimit(.minutes(6)))
         func direct() async throws {
             let alice = try await cluster.account("alice-direct", at: 0)
             let bob = try await cluster.account("bob-direct", at: 1)
@@ -50,7 +50,7 @@ extension ProcessSuite {
             #expect(desk.messages.map { $0["seq"].int } == [21])
         }
 
-        @Test("A group: one order for all", .timeLimit(.minutes(1)))
+        @Test("A group: one order for all", .timeLimit(.minutes(6)))
         func group() async throws {
             var members: [Account] = []
             for number in 0..<3 { members.append(try await cluster.account("group-\(number)", at: number)) }
@@ -75,7 +75,7 @@ extension ProcessSuite {
             #expect(times == times.sorted())
         }
 
-        @Test("A channel: its owner and admins post, members read", .timeLimit(.minutes(1)))
+        @Test("A channel: its owner and admins post, members read", .timeLimit(.minutes(6)))
         func channel() async throws {
             let owner = try await cluster.account("channel-owner", at: 0)
             let member = try await cluster.account("channel-member", at: 1)
@@ -95,7 +95,7 @@ extension ProcessSuite {
             #expect(try await received(from, 1) == ["now I may"])
         }
 
-        @Test("Notes to oneself reach one's other devices", .timeLimit(.minutes(1)))
+        @Test("Notes to oneself reach one's other devices", .timeLimit(.minutes(6)))
         func notes() async throws {
             let alice = try await cluster.account("alice-self", at: 0)
             let desk = try await cluster.live(alice, "desk", at: 0)
@@ -110,7 +110,7 @@ extension ProcessSuite {
             #expect(phone.messages.count == 1)
         }
 
-        @Test("start=all and start=now; what was acknowledged does not come again", .timeLimit(.minutes(1)))
+        @Test("start=all and start=now; what was acknowledged does not come again", .timeLimit(.minutes(6)))
         func starts() async throws {
             let alice = try await cluster.account("alice-start", at: 0)
             let bob = try await cluster.account("bob-start", at: 1)
@@ -139,7 +139,7 @@ extension ProcessSuite {
             #expect(again.contents == ["5"])
         }
 
-        @Test("A newer session of a device ends the older with 4409, on whatever node", .timeLimit(.minutes(1)))
+        @Test("A newer session of a device ends the older with 4409, on whatever node", .timeLimit(.minutes(6)))
         func replaced() async throws {
             let alice = try await cluster.account("alice-replaced", at: 0)
             let bob = try await cluster.account("bob-replaced", at: 1)
@@ -160,7 +160,7 @@ extension ProcessSuite {
             }
         }
 
-        @Test("Disabling a user ends sessions and logins on every node within a second", .timeLimit(.minutes(1)))
+        @Test("Disabling a user ends sessions and logins on every node within a second", .timeLimit(.minutes(6)))
         func disabled() async throws {
             let bob = try await cluster.account("bob-disabled", at: 1)
             var sessions: [WireSession] = []

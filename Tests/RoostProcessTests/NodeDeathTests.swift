@@ -1,9 +1,10 @@
+import Foundation
 import Testing
 
 extension ProcessSuite {
     @Suite("Nodes that are killed")
     struct NodeDeathTests {
-        @Test("One of three, the leader of a conversation too, under load", .timeLimit(.minutes(2)))
+        @Test("One of three, the leader of a conversation too, under load", .timeLimit(.minutes(6)))
         func oneNode() async throws {
             try await ProcessCluster.run { cluster in
                 let alice = try await cluster.account("alice", at: 0)
@@ -106,7 +107,7 @@ extension ProcessSuite {
             }.map { $0["id"].int ?? -1 }
         }
 
-        @Test("All at once, under load: what was accepted is delivered", .timeLimit(.minutes(2)))
+        @Test("All at once, under load: what was accepted is delivered", .timeLimit(.minutes(6)))
         func allNodes() async throws {
             try await ProcessCluster.run { cluster in
                 let alice = try await cluster.account("alice", at: 0)
@@ -144,6 +145,76 @@ extension ProcessSuite {
                 for send in load.open { #expect(try await desk.answer(to: send.id)["op"].string == "accepted") }
                 try await eventually("bob has all") { Deliveries(sessions: [fresh]).has(load.sends) }
                 #expect(fresh.messages.count == load.sends.count)
+            }
+        }
+
+        @Test("Two of three: refusals in bounded time; with one back it goes on", .timeLimit(.minutes(1)))
+        func majority() async throws {
+            let settings = #","security":{"scrypt_log_n":10},"timing":{"proposal_timeout_ms":1500}"#
+            try await ProcessCluster.run(settings: settings) { cluster in
+                let alice = try await cluster.account("alice", at: 0)
+                let bob = try await cluster.account("bob", at: 1)
+                let talk = try await cluster.conversation("direct", alice, with: [bob])
+                let desk = try await cluster.live(alice, "desk", at: 0)
+                let phone = try await cluster.live(bob, "phone", at: 0)
+                #expect(try await desk.say("before", to: talk)["op"].string == "accepted")
+                try await cluster.kill([1, 2])
+
+                let ids = [newID(), newID()]
+                for (index, id) in ids.enumerated() { try desk.send("\(index)", to: talk, id: id) }
+                for id in ids {
+                    let answer = try await desk.answer(to: id, within: .seconds(3))
+                    #expect(answer["code"].string == "unavailable")
+                    #expect(answer["retryable"].bool == true)
+                }
+                #expect(desk.frames("error").map { $0["id"].string } == ids)
+                let login = try await cluster.api(0, "POST", "login", body: ProcessCluster.credentials("alice"))
+                #expect(login.status == 503)
+                #expect(login.headers["retry-after"] != nil)
+                #expect(!desk.isEnded && !phone.isEnded)
+
+                try cluster.start(1)
+                try await cluster.ready([1])
+                for (index, id) in ids.enumerated() { try desk.send("\(index)", to: talk, id: id) }
+                try await eventually("bob has each once, in order") { phone.contents == ["before", "0", "1"] }
+                #expect(desk.frames("accepted").suffix(2).map { $0["id"].string } == ids)
+            }
+        }
+
+        @Test("One that stands still, and wakes up again", .timeLimit(.minutes(1)))
+        func standstill() async throws {
+            try await ProcessCluster.run { cluster in
+                let alice = try await cluster.account("alice", at: 0)
+                let bob = try await cluster.account("bob", at: 1)
+                var talks: [String] = []
+                for number in 0..<6 {
+                    talks.append(try await cluster.conversation("group", alice, with: [bob], name: "\(number)"))
+                }
+                let place = try await cluster.admin(0, "/admin/conversations/\(talks[0])").json
+                let victim = try cluster.index(of: place["leader"].string).orThrow("no leader")
+                let phone = try await cluster.live(bob, "phone", at: victim)
+                let tablet = try await cluster.live(bob, "tablet", at: (victim + 1) % 3)
+                let load = Load(cluster, alice, "desk", to: talks)
+                try await load.run(at: (victim + 2) % 3) {
+                    try await eventually("some are accepted") { load.accepted.count >= 30 }
+                    try cluster.child(victim).kill(SIGSTOP)
+                    try await eventually("it is missed", within: .seconds(10)) {
+                        try await cluster.member(victim, seenBy: (victim + 1) % 3)["status"].string == "dead"
+                    }
+                    try cluster.child(victim).kill(SIGCONT)
+                    try await eventually("it is back", within: .seconds(10)) {
+                        try await cluster.member(victim, seenBy: (victim + 1) % 3)["status"].string == "alive"
+                    }
+                }
+                #expect(load.longestWait < Patience.times(.seconds(2)))
+                #expect(load.errors == [])
+                #expect(load.orderFaults == [])
+                // Its session has lived through it.
+                for session in [phone, tablet] {
+                    try await eventually("delivery") { Deliveries(sessions: [session]).has(load.accepted) }
+                    #expect(Deliveries(sessions: [session]).faults(accepted: load.accepted) == [])
+                    #expect(!session.isEnded)
+                }
             }
         }
     }

@@ -76,7 +76,7 @@ extension ProcessSuite {
             asyncio.run(main(*sys.argv[1:]))
             """#
 
-        @Test("Sends, receives and acknowledges", .timeLimit(.minutes(1)))
+        @Test("Sends, receives and acknowledges", .timeLimit(.minutes(6)))
         func talk() async throws {
             let cluster = try ProcessCluster.shared
             let alice = try await cluster.account("alice-py", at: 0)

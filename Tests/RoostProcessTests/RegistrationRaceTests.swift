@@ -3,7 +3,7 @@ import Testing
 extension ProcessSuite {
     @Suite("One account per name", .cluster())
     struct RegistrationRaceTests {
-        @Test("Of two nodes asked at once one registers the name, the other says 409", .timeLimit(.minutes(1)))
+        @Test("Of two nodes asked at once one registers the name, the other says 409", .timeLimit(.minutes(6)))
         func race() async throws {
             let cluster = try ProcessCluster.shared
             for round in 0..<20 {

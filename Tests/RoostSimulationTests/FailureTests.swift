@@ -1,3 +1,4 @@
+import NIOCore
 import RoostModel
 import RoostNode
 import RoostProtocol
@@ -152,7 +153,9 @@ import Testing
         let drained = Flag()
         world.cluster.spawn {
             await node.drain()
-        } then: { drained.isSet = true }
+        } then: {
+            drained.isSet = true
+        }
         while !isDrained && world.cluster.executor.now < began + 20_000_000_000 {
             load(world, group, milliseconds: 50)
             isDrained = drained.isSet
@@ -186,7 +189,9 @@ import Testing
         load(world, group, milliseconds: 5_000)
         #expect(world.cluster.onNode(id) { $0.isServing } == false, "seed \(seed)")
         #expect(world.cluster.onNode(id) { $0.snapshots().isEmpty } == true, "seed \(seed)")
-        for device in world.devices where device.home == id { device.connect(to: world.node(Int(seed % 3) + 2 > 3 ? 1 : Int(seed % 3) + 2)) }
+        for device in world.devices where device.home == id {
+            device.connect(to: world.node(Int(seed % 3) + 2 > 3 ? 1 : Int(seed % 3) + 2))
+        }
         world.expectWhole()
     }
 }

@@ -54,13 +54,15 @@ import Testing
         let bob = try world.device("bob", "phone")
         let cyd = try world.device("cyd", "phone")
         let users = (ada: ada.user, bob: bob.user, cyd: cyd.user)
-        let node = try #require(world.cluster.leader(of: world.cluster.partition(of: group))
-            .flatMap { world.cluster.running[$0]?.node })
+        let node = try #require(
+            world.cluster.leader(of: world.cluster.partition(of: group))
+                .flatMap { world.cluster.running[$0]?.node })
         func change(_ user: UserID, _ action: MembershipAction) {
             let command = ChangeMembersCommand(conversation: group, actor: users.ada, users: [user], action: action)
             world.cluster.spawn {
                 await node.propose(.changeMembers(command))
-            } then: { _ in }
+            } then: { _ in
+            }
         }
         for round in 0..<20 {
             ada.send(to: group, "before \(round)")

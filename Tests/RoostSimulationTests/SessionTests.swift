@@ -52,7 +52,9 @@ import Testing
         let late = try world.device("bob", "late", waits: false) { $0.reconnects = false }
         world.run(3_000)
         #expect(late.sessions.isEmpty && late.refusals == 1, "seed \(seed)")
-        let here = world.cluster.nodeIDs.reduce(0) { sum, id in sum + (world.cluster.onNode(id) { $0.sessionCount } ?? 0) }
+        let here = world.cluster.nodeIDs.reduce(0) { sum, id in
+            sum + (world.cluster.onNode(id) { $0.sessionCount } ?? 0)
+        }
         #expect(here == 1, "seed \(seed)")
     }
 
@@ -194,7 +196,7 @@ import Testing
             ClientSend(id: id, conversation: group, content: ByteBuffer(string: "\"\(text)\""))
         }
         session.send([
-            frame(ids[0], "a"), frame(taken, "not the first"), frame(ids[1], "b"), frame(taken, "nor this"),
+            frame(taken, "not the first"), frame(ids[0], "a"), frame(ids[1], "b"), frame(taken, "nor this"),
             frame(ids[2], "c"), frame(ids[3], "d"),
         ])
         let done = world.run(3_000) { ids.allSatisfy { id in session.accepted.contains { $0.id == id } } }

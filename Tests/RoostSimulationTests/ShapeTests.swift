@@ -97,7 +97,9 @@ import Testing
                 user: user, username: "ada", passwordHash: "secret \(number)", role: .user, createdAt: node.wall())
             world.cluster.spawn {
                 await node.propose(.createAccount(record))
-            } then: { results.list.append((number, $0)) }
+            } then: {
+                results.list.append((number, $0))
+            }
             world.run(world.random(0...1))
         }
         #expect(world.run(10_000) { results.list.count == 3 }, "seed \(seed)")
@@ -165,7 +167,8 @@ import Testing
             while true {
                 let request = ReadRequest.sync(user: bob, since: 0, afterIndex: cursor, conversations: [], limit: limit)
                 let answer: ReadResponse? = world.cluster.await {
-                    [node = world.cluster.running[world.node(1)]?.node] in await node?.readAll { _ in request }[0] ?? .none
+                    [node = world.cluster.running[world.node(1)]?.node] in
+                    await node?.readAll { _ in request }[0] ?? .none
                 }
                 guard case .synced(let messages, let through)? = answer, messages.count <= Int(limit) else {
                     Issue.record("seed \(seed): \(String(describing: answer))")

@@ -34,7 +34,7 @@ struct NodeCommand: AsyncParsableCommand {
         let logger = Logger(label: "roost") { LineLogHandler(logLevel: level, label: $0) }
         do {
             try await NodeRunner.run(config: config, node: node, logger: logger)
-        } catch let error as NodeRunError {
+        } catch {
             throw Failure(error.message, ExitCode(error.exitCode))
         }
     }
