@@ -30,6 +30,8 @@ package struct DeliveryWindow: Sendable {
         var openingHead: UInt64 = 0
         var outstanding: Int = 0
         var reading = false
+        /// A message of the read under way was refused for want of room: nothing after it may be taken.
+        var refused = false
         var queued = false
     }
 
@@ -63,7 +65,7 @@ package struct DeliveryWindow: Sendable {
     package mutating func offer(
         conversation: ConversationID, seq: UInt64, cursor: UInt64, own: Bool, into actions: inout [Action]
     ) -> Decision {
-        var progress = conversations[conversation] ?? Progress(written: min(cursor, seq - min(seq, 1)), head: 0)
+        var progress = conversations[conversation] ?? Progress(written: cursor, head: cursor)
         progress.head = max(progress.head, seq)
         defer { conversations[conversation] = progress }
         guard seq > progress.written else { return .drop }
@@ -118,8 +120,12 @@ package struct DeliveryWindow: Sendable {
     package mutating func readMessage(
         conversation: ConversationID, seq: UInt64, own: Bool, into actions: inout [Action]
     ) -> Decision {
-        guard var progress = conversations[conversation], progress.reading, seq > progress.written else { return .drop }
-        guard own || hasRoom else { return .drop }
+        guard var progress = conversations[conversation], progress.reading, !progress.refused, seq > progress.written
+        else { return .drop }
+        guard own || hasRoom else {
+            conversations[conversation]?.refused = true
+            return .drop
+        }
         let decision = accept(conversation, seq, own: own, &progress, into: &actions)
         conversations[conversation] = progress
         return decision
@@ -133,7 +139,9 @@ package struct DeliveryWindow: Sendable {
         progress.reading = false
         reads -= 1
         // Only where all of the read was written: a message refused for want of room must be read again.
-        if let through, progress.written >= last, through > progress.written {
+        let wasRefused = progress.refused
+        progress.refused = false
+        if let through, !wasRefused, progress.written >= last, through > progress.written {
             progress.written = through
             progress.head = max(progress.head, through)
             if progress.outstanding == 0 {

@@ -53,6 +53,8 @@ package struct SubscriptionTable: Sendable {
         for session in stream.sessions.values { drop(node: node, session: session) }
     }
 
+    package func stream(of node: NodeID) -> Stream? { streams[node] }
+
     package func subscribers(of user: UserID) -> [Subscriber] { byUser[user] ?? [] }
 
     /// The next position of a node's stream.

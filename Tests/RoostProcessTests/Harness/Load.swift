@@ -70,7 +70,7 @@ final class Load: @unchecked Sendable {
             if lock.withLock({ stopped }) || lock.withLock({ ending }) && open.isEmpty { return }
             guard let session = try? await cluster.session(account, device, at: node) else {
                 node = (node + 1) % cluster.nodes.count
-                try await Task.sleep(for: .milliseconds(50))
+                try await RoostProcessTests.pause(for: .milliseconds(50))
                 continue
             }
             var seen = 0
@@ -89,7 +89,7 @@ final class Load: @unchecked Sendable {
                     }
                     _ = try? session.send(send.id, to: send.conversation, id: send.id)
                 }
-                try await Task.sleep(for: pause)
+                try await RoostProcessTests.pause(for: pause)
             }
             _ = take(session, from: seen)
             node = (node + 1) % cluster.nodes.count

@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 /// All suites are within it, so that one test runs at a time: each starts processes and measures times.
-@Suite("The real program", .serialized)
+@Suite("The real program", .serialized, .onOwnThreads)
 struct ProcessSuite {}
 
 struct HarnessError: Error, CustomStringConvertible {
@@ -33,7 +33,7 @@ func eventually(
         guard clock.now < deadline || asked < 50 else {
             throw HarnessError("not within \(Patience.times(limit)): \(what())")
         }
-        try await Task.sleep(for: .milliseconds(10))
+        try await pause(for: .milliseconds(10))
     }
 }
 
