@@ -82,6 +82,8 @@ package struct ClusterConfig: Sendable, Equatable {
         /// Under load a batch may gather this long before it is synced.
         package var gatherMicroseconds = 0
         package var readerThreads = 2
+        /// What a node sends at most, per second, to replicas that are behind, beyond what its memory holds.
+        package var catchUpBytesPerSecond = 16_777_216
         package init() {}
     }
 

@@ -17,6 +17,8 @@ package final class NodeCounters: Sendable {
     package let proposalsResent = Atomic<UInt64>(0)
     package let streamsReopened = Atomic<UInt64>(0)
     package let streamGaps = Atomic<UInt64>(0)
+    /// Sent to replicas that were behind what the leaders hold in memory.
+    package let catchUpBytes = Atomic<UInt64>(0)
     package let clockDrift = Atomic<UInt64>(0)
 }
 

@@ -54,7 +54,7 @@ import Testing
         #expect(model.lives["node-1"]?.founding.waitingFor?.contains("node-3") == true)
     }
 
-    @Test("A wiped node meets a founded cluster and founds nothing", arguments: 1...3, UInt64(1)...5)
+    @Test("A wiped node meets a founded cluster: it founds nothing and joins", arguments: 1...3, UInt64(1)...5)
     func wiped(number: Int, seed: UInt64) {
         var model = FoundingModel(nodes: 3, seed: seed)
         model.settle()
@@ -62,19 +62,44 @@ import Testing
         model.crash(id)
         model.blank(id)
         model.settle()
-        #expect(model.lives[id]?.founded == nil && model.disks[id]?.founded == nil && model.disks[id]?.promised == nil)
+        let joined = model.lives[id]?.founded
+        #expect(model.disks[id]?.promised == nil && joined == model.disks[id]?.founded)
+        #expect(joined?.members.contains { $0.node == id && $0.store != model.disks[id]?.store } == true)
         #expect(model.records.count == 1)
-        #expect(model.lives[id]?.reports.contains { $0.contains("no vote") } == true)
+        #expect(model.lives[id]?.reports.contains { $0.contains("joins as a learner") } == true)
         for other in model.ids where other != id {
             #expect(model.lives[other]?.founded != nil)
             #expect(model.lives[other]?.reports.contains { $0.contains("blank store") } == true)
         }
-        // Two of three wiped, the lowest among them: still no second cluster.
-        let second = model.ids.first { $0 != id } ?? id
-        model.crash(second)
-        model.blank(second)
+        // All but one wiped: still no second cluster.
+        for second in model.ids where second != id && second != model.ids.last {
+            model.crash(second)
+            model.blank(second)
+        }
         model.settle()
-        #expect(model.records.count == 1)
+        #expect(model.records.count == 1 && model.isFounded)
+    }
+
+    /// Without one that remembers, and not all there, blank nodes wait.
+    @Test func blankNodesFoundNothingBesideTheData() {
+        var model = FoundingModel(nodes: 3, seed: 11)
+        model.settle()
+        for id in ["node-1", "node-2"] as [NodeID] {
+            model.crash(id)
+            model.blank(id)
+        }
+        model.crash("node-3")
+        for id in ["node-1", "node-2"] as [NodeID] { model.start(id) }
+        model.link("node-1", "node-2")
+        for _ in 0..<20 {
+            model.sync("node-1")
+            model.sync("node-2")
+            model.deliver(0)
+        }
+        #expect(model.records.count == 1 && model.disks["node-1"]?.founded == nil)
+        #expect(model.disks["node-1"]?.promised == nil)
+        model.settle()
+        #expect(model.records.count == 1 && model.isFounded)
     }
 
     @Test func promisesBindToOneCluster() {

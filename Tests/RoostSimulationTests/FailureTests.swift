@@ -178,22 +178,6 @@ import Testing
         world.expectWhole()
     }
 
-    /// One that lost its disk has no vote and founds nothing; the others go on.
-    @Test(arguments: World.seeds(2)) func aWipedNodeFoundsNothing(seed: UInt64) throws {
-        let world = try World(seed: seed)
-        let group = try busy(world)
-        load(world, group, milliseconds: 500)
-        let id = world.node(Int(seed % 3) + 1)
-        try world.cluster.wipe(id)
-        try world.cluster.start(id)
-        load(world, group, milliseconds: 5_000)
-        #expect(world.cluster.onNode(id) { $0.isServing } == false, "seed \(seed)")
-        #expect(world.cluster.onNode(id) { $0.snapshots().isEmpty } == true, "seed \(seed)")
-        for device in world.devices where device.home == id {
-            device.connect(to: world.node(Int(seed % 3) + 2 > 3 ? 1 : Int(seed % 3) + 2))
-        }
-        world.expectWhole()
-    }
 }
 
 private final class Flag: @unchecked Sendable {

@@ -85,5 +85,11 @@ extension RaftGroup {
         package var isVoter: Bool
         package var isReachable: Bool
         package var matchIndex: UInt64
+        package init(peer: RaftPeer, isVoter: Bool, isReachable: Bool, matchIndex: UInt64) {
+            self.peer = peer
+            self.isVoter = isVoter
+            self.isReachable = isReachable
+            self.matchIndex = matchIndex
+        }
     }
 }

@@ -3,7 +3,7 @@ import RoostProtocol
 import RoostStorage
 
 /// How a cluster comes to be, once: the lowest id proposes the record, each blank node promises once (synced), and it
-/// holds when every node of the file has. A node that lost its disk meets a founded cluster and founds nothing.
+/// holds when every node of the file has. A node that lost its disk meets a founded cluster: it founds nothing and joins.
 struct Founding: Sendable {
     enum Action: Sendable {
         /// Sync these facts, then report `saved`.
@@ -72,8 +72,8 @@ struct Founding: Sendable {
         actions.append(.send(.founded(record), to: peer.node))
         if !record.members.contains(where: { $0.node == peer.node && $0.store == peer.store }) {
             report(
-                "\(peer.node) came with a blank store (\(peer.store)), not the one it founded the cluster with: "
-                    + "it has no vote", into: &actions)
+                "\(peer.node) came with a blank store (\(peer.store)): it joins as a learner and is filled",
+                into: &actions)
         }
     }
 
@@ -180,11 +180,16 @@ struct Founding: Sendable {
 
     private mutating func adopt(_ record: FoundingRecord, from node: NodeID, into actions: inout [Action]) {
         guard facts.founded == nil, saving == nil else { return }
-        guard record.members.contains(where: { $0.node == me && $0.store == facts.store }) else {
+        guard let own = record.members.first(where: { $0.node == me }) else {
             report(
-                "the cluster \(record.clusterID) knows \(me) with another store: this data directory is blank or was "
-                    + "replaced, so this node has no vote and waits", into: &actions)
+                "the cluster \(record.clusterID) has no node \(me): check --id and cluster.json", into: &actions)
             return
+        }
+        if own.store != facts.store {
+            // Its disk was lost or set aside: it founds nothing, votes for nothing, and is filled by the leaders.
+            report(
+                "the cluster \(record.clusterID) knows \(me) with another store (\(own.store)): this data directory is "
+                    + "blank, so this node joins as a learner and is filled", into: &actions)
         }
         facts.founded = record
         save(into: &actions) { founding, actions in founding.announce(record, into: &actions) }

@@ -118,9 +118,9 @@ extension Node {
         }
     }
 
-    /// A node without a replica of partition 0 asks for the keys.
+    /// A node without a replica of partition 0, or with one that is being filled, asks for the keys.
     private func fetchSigningKeys() {
-        guard signingKeyList.isEmpty, partitions[0] == nil, !proposingKey, record != nil else { return }
+        guard signingKeyList.isEmpty, !proposingKey, record != nil else { return }
         proposingKey = true
         call(.read(.signingKeys)) { [weak self] outcome in
             self?.onCore { node in

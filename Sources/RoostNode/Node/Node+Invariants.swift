@@ -32,6 +32,9 @@ extension Node {
         partitions.mapValues { partition in partition.onCore { $0.state.snapshot() } }
     }
 
+    package var replicasHere: Int { partitions.count }
+    package var replicasWithVote: Int { partitions.values.count { partition in partition.onCore { $0.isVoter } } }
+
     /// A message of the log, and who may read it.
     package struct LoggedMessage: Sendable {
         package var message: Message

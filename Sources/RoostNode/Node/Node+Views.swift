@@ -19,7 +19,8 @@ extension Node {
             waitingFor: waitingFor, members: members, ringVersion: record == nil ? 0 : 1,
             replication: Int(record?.replication ?? UInt16(configuration.replication)), partitions: now,
             links: context.transport.linkInfo(), presenceVersions: presence.versions,
-            onlineDevices: presence.onlineDevices, localSessions: sessions.count)
+            onlineDevices: presence.onlineDevices, localSessions: sessions.count, unfilled: unfilled,
+            filling: fillingView)
     }
 
     private var waitingFor: String? {
@@ -80,6 +81,11 @@ extension Node {
                 "roost_proposals_resent_total", "Proposals and reads sent again.", counters.proposalsResent.value),
             counter("roost_streams_reopened_total", "Streams opened anew.", counters.streamsReopened.value),
             counter("roost_stream_gaps_total", "Gaps noticed in streams.", counters.streamGaps.value),
+            counter(
+                "roost_catch_up_bytes_total", "Sent to replicas that were far behind.", counters.catchUpBytes.value),
+            gauge(
+                "roost_replicas_unfilled", "Replicas here that are being filled and have no vote.",
+                [Sample(value: Double(unfilled))]),
             gauge("roost_calls_pending", "Proposals and reads not yet answered.", [Sample(value: Double(calls.count))]),
         ]
         let views = sortedPartitions.map { partition in partition.onCore { $0.view() } }

@@ -43,6 +43,10 @@ package actor Node {
     var calls: CallTable
     var signingKeyList: [SigningKey] = []
     var proposingKey = false
+    var catchUp: CatchUpBudget
+    /// Replicas led here that are being filled, by their node; and those here that are.
+    var filling: [NodeID: Int] = [:]
+    var unfilled = 0
 
     // Sessions.
     var users: [UserID: User] = [:]
@@ -130,6 +134,7 @@ package actor Node {
         limits.batchDelay = UInt64(configuration.timing.presenceBatchMilliseconds) * 1_000_000
         presence = PresenceTable(me: context.id, epoch: facts.epoch, limits: limits)
         for node in configuration.nodes { peers[node.id] = Peer(id: node.id, context: context) }
+        catchUp = CatchUpBudget(bytesPerSecond: configuration.durability.catchUpBytesPerSecond)
         receivers = Array(repeating: StreamReceiver(), count: configuration.partitions)
     }
 
@@ -286,6 +291,9 @@ package actor Node {
         if ticks % UInt64(max(1, configuration.timing.streamStatusMilliseconds / 100)) == 0 { sendStreamStatus() }
         if ticks % 20 == 0 { balanceLeaders() }
         if phase == .starting { checkServing() }
-        if ticks % 5 == 0 { ensureSigningKey() }
+        if ticks % 5 == 0 {
+            ensureSigningKey()
+            mendReplicas()
+        }
     }
 }

@@ -95,7 +95,10 @@ actor Partition {
         options.electionTimeout = UInt64(timing.electionMilliseconds) * 1_000_000
         options.heartbeatInterval = UInt64(timing.raftHeartbeatMilliseconds) * 1_000_000
         // A node's caches together stay within 32 MiB, however many partitions there are.
-        options.cacheBytes = max(128 << 10, (32 << 20) / max(1, context.configuration.partitions))
+        let share = (32 << 20) / max(1, context.configuration.partitions)
+        options.cacheBytes = max(128 << 10, share)
+        // What is on its way to one node, of all partitions together, fits the link's queue.
+        options.maxInflightBytes = max(1 << 20, share)
         options.hibernateAfter = UInt64(timing.hibernateMilliseconds) * 1_000_000
         raft = RaftGroup(
             id: id, me: me,
@@ -158,8 +161,8 @@ actor Partition {
             node.onCore { $0.send(raft: envelope, to: peer) }
         case .committed(let entries):
             apply(entries)
-        case .load(let request, let from, let through, let maxBytes, _):
-            load(request: request, from: from, through: through, maxBytes: maxBytes)
+        case .load(let request, let from, let through, let maxBytes, let purpose):
+            load(request: request, from: from, through: through, maxBytes: maxBytes, paced: purpose != .apply)
         case .readReady(let read, let index):
             provenReads.append((index, read))
             serveReads()
@@ -176,14 +179,15 @@ actor Partition {
         }
     }
 
-    private func load(request: UInt64, from: UInt64, through: UInt64, maxBytes: Int) {
+    /// - Parameter paced: for a replica that is behind, which must not slow the others.
+    private func load(request: UInt64, from: UInt64, through: UInt64, maxBytes: Int, paced: Bool) {
         let partition = id
         context.storage.read({ (store: any NodeStore) throws(StoreError) -> [RaftEntry] in
             try store.entries(partition: partition, from: from, through: through, maxBytes: maxBytes)
         }) { [weak self] (result: Result<[RaftEntry], StoreError>) in
             self?.onCore { partition in
                 switch result {
-                case .success(let entries): partition.receive(.entriesLoaded(id: request, entries: entries))
+                case .success(let entries): partition.loaded(request, entries, paced: paced)
                 case .failure(let error):
                     partition.node.onCore {
                         $0.storageFailed(error, doing: "reading the log of partition \(partition.id)")
@@ -191,6 +195,16 @@ actor Partition {
                     partition.receive(.entriesLoaded(id: request, entries: []))
                 }
             }
+        }
+    }
+
+    private func loaded(_ request: UInt64, _ entries: [RaftEntry], paced: Bool) {
+        let bytes = paced ? entries.reduce(0) { $0 + $1.payload.readableBytes + 64 } : 0
+        if paced { context.counters.catchUpBytes.increment(by: UInt64(bytes)) }
+        let delay = paced ? node.onCore { $0.catchUp.charge(bytes: bytes, now: $0.context.clock.now()) } : 0
+        guard delay > 0 else { return receive(.entriesLoaded(id: request, entries: entries)) }
+        context.clock.schedule(after: delay) { [weak self] in
+            self?.onCore { $0.receive(.entriesLoaded(id: request, entries: entries)) }
         }
     }
 

@@ -145,6 +145,18 @@ package struct NodeView: Sendable {
             self.hibernating = hibernating
         }
     }
+    /// Replicas of a node that came back blank, as far as they are led here.
+    package struct Filling: Sendable, Equatable {
+        package var node: NodeID
+        package var replicas: Int
+        /// Log entries that they lack together.
+        package var missingEntries: UInt64
+        package init(node: NodeID, replicas: Int, missingEntries: UInt64) {
+            self.node = node
+            self.replicas = replicas
+            self.missingEntries = missingEntries
+        }
+    }
     package enum Phase: String, Sendable {
         case founding
         case starting
@@ -165,10 +177,14 @@ package struct NodeView: Sendable {
     package var presenceVersions: [PresenceDigest]
     package var onlineDevices: Int
     package var localSessions: Int
+    /// Replicas on this node that have no vote, since they are being filled.
+    package var unfilled: Int
+    package var filling: [Filling]
     package init(
         cluster: String, clusterID: UUID128, node: NodeID, phase: Phase, waitingFor: String?, members: [Member],
         ringVersion: UInt64, replication: Int, partitions: [PartitionView], links: [LinkInfo],
-        presenceVersions: [PresenceDigest], onlineDevices: Int, localSessions: Int
+        presenceVersions: [PresenceDigest], onlineDevices: Int, localSessions: Int, unfilled: Int = 0,
+        filling: [Filling] = []
     ) {
         self.cluster = cluster
         self.clusterID = clusterID
@@ -183,6 +199,8 @@ package struct NodeView: Sendable {
         self.presenceVersions = presenceVersions
         self.onlineDevices = onlineDevices
         self.localSessions = localSessions
+        self.unfilled = unfilled
+        self.filling = filling
     }
 }
 

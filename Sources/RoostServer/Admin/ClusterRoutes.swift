@@ -29,6 +29,15 @@ struct ClusterRoutes {
                 $0.field("status", view.phase.rawValue)
                 $0.field("waiting_for", view.waitingFor)
                 $0.field("sessions", view.localSessions)
+                $0.field("unfilled_replicas", view.unfilled)
+                $0.key("filling")
+                $0.array(view.filling) { json, filling in
+                    json.object {
+                        $0.field("node_id", filling.node.name)
+                        $0.field("replicas", filling.replicas)
+                        $0.field("missing_entries", filling.missingEntries)
+                    }
+                }
                 $0.field("online_devices", view.onlineDevices)
                 $0.key("members")
                 $0.array(view.members) { json, member in

@@ -62,6 +62,7 @@ package enum ConfigKnobs {
         [
             .init("gather_us", \.gatherMicroseconds, 0...100_000),
             .init("reader_threads", \.readerThreads, 1...64),
+            .init("catch_up_bytes_per_second", \.catchUpBytesPerSecond, 65_536...4_294_967_296),
         ]
     }
 }
