@@ -91,6 +91,20 @@ package final class SimulationCluster: @unchecked Sendable {
         disks[id] = try SQLiteStore()
     }
 
+    /// As `roost recover --unsafe --from`, on a node that does not run.
+    /// - Returns: how many partitions it goes on with.
+    package func recover(from id: NodeID) throws -> Int {
+        guard running[id] == nil, let disk = disks[id], let facts = try disk.loadFacts() else {
+            throw UnsafeRecovery.Refusal.blank
+        }
+        let plan = try UnsafeRecovery(
+            survivor: id, facts: facts, clusterID: .version4(using: &executor.generator)
+        ) { partition throws(StoreError) in try disk.loadPartition(partition) }
+        try disk.saveFacts(plan.facts)
+        try disk.commit(plan.writes)
+        return plan.reaches.count
+    }
+
     /// Sessions at a node end with it.
     package func register(_ session: SimulationSession, at node: NodeID) {
         sessions[node, default: []].removeAll { $0.closeCode != nil }

@@ -1,4 +1,5 @@
 import NIOCore
+import RoostCluster
 package import RoostModel
 package import RoostNode
 import RoostProtocol
@@ -96,17 +97,34 @@ package final class SimulationNetwork: @unchecked Sendable {
             guard !up.contains(pair), !cut.contains(pair), stalled[pair] == nil, let first = ends[pair.a],
                 let second = ends[pair.b]
             else { return }
+            let (one, two) = (first.identity(), second.identity())
+            guard Self.isWelcome(two, at: one, .dialled(pair.b)), Self.isWelcome(one, at: two, .accepted) else {
+                trace?("\(executor.now) refused \(pair.a) \(pair.b)")
+                executor.schedule(after: 1_000_000_000) { [self] in connect(pair.a, pair.b) }
+                return
+            }
             // A transport tells the end of a link before the next begins.
             tellEnd(Side(node: pair.a, other: pair.b), reason: "replaced")
             tellEnd(Side(node: pair.b, other: pair.a), reason: "replaced")
             up.insert(pair)
             lives[pair, default: 0] += 1
-            let (one, two) = (first.identity(), second.identity())
             trace?("\(executor.now) link \(pair.a) \(pair.b)")
             told.formUnion([Side(node: pair.a, other: pair.b), Side(node: pair.b, other: pair.a)])
             first.linkUp(Self.peer(two))
             second.linkUp(Self.peer(one))
         }
+    }
+
+    /// By the rules that hold between real nodes.
+    private static func isWelcome(_ guest: LinkIdentity, at host: LinkIdentity, _ role: LinkRules.Role) -> Bool {
+        let rules = LinkRules(
+            cluster: host.cluster, clusterID: host.clusterID, node: host.node, store: host.store, epoch: host.epoch,
+            minVersion: 1, maxVersion: 1, address: host.address, knownNodes: Array(host.peers.keys))
+        let hello = HandshakeHello(
+            minVersion: 1, maxVersion: 1, cluster: guest.cluster, clusterID: guest.clusterID, node: guest.node,
+            store: guest.store, epoch: guest.epoch, lane: .bulk, address: guest.address)
+        if case .accept = rules.decide(hello, role: role, latestEpoch: nil) { return true }
+        return false
     }
 
     private func tellEnd(_ side: Side, reason: String) {

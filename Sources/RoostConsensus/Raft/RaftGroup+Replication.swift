@@ -33,12 +33,13 @@ extension RaftGroup {
         while peers[position].canSend(options), peers[position].next <= log.lastIndex {
             let next = peers[position].next
             guard next >= log.cacheStart else {
+                guard peers[position].inflight.count < options.maxCatchUpAppends else { return }
                 lastLoad += 1
                 peers[position].load = lastLoad
                 actions.append(
                     .load(
                         id: lastLoad, from: next, through: min(log.persisted, log.cacheStart - 1),
-                        maxBytes: options.maxAppendBytes, purpose: .replicate(peers[position].peer)))
+                        maxBytes: options.catchUpBytes, purpose: .replicate(peers[position].peer)))
                 return
             }
             let batch = log.entries(from: next, through: log.lastIndex, maxBytes: options.maxAppendBytes)

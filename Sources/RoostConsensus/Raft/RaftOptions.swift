@@ -11,6 +11,11 @@ package struct RaftOptions: Sendable {
     package var hibernateAfter: UInt64 = 3_000_000_000
     /// Payload bytes of one append; a larger single entry goes alone. Default 512 KiB.
     package var maxAppendBytes = 512 << 10
+    /// Payload bytes of one append that is read from disk, for a peer that is behind. Default 64 KiB: the receiver does
+    /// nothing else while it takes one in.
+    package var catchUpBytes = 64 << 10
+    /// Appends read from disk on their way to one peer. Default 2: one is taken in while the next is under way.
+    package var maxCatchUpAppends = 2
     /// Appends on their way to one peer; further entries wait, and go in larger batches. Default 64.
     package var maxInflightAppends = 64
     /// Payload bytes on their way to one peer. Default 8 MiB.

@@ -64,7 +64,7 @@ extension Node {
             if let count = now[node] {
                 context.logger.notice("\(node) came back blank: filling \(count) of its replicas from here")
             } else {
-                context.logger.notice("\(node): no replica is being filled from here any more")
+                context.logger.notice("\(node): its replicas led here are filled")
             }
         }
         filling = now
