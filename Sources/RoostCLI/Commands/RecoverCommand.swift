@@ -36,7 +36,7 @@ struct RecoverCommand: AsyncParsableCommand {
         Console.out("done: start \(survivor) now")
         for node in others {
             Console.out(
-                "  \(node.id): move \(node.dataDirectory) away if it still holds data of the former cluster, then start it")
+                "  \(node.id): move \(node.dataDirectory) away if it holds data of the former cluster, then start it")
         }
     }
 
