@@ -63,6 +63,8 @@ package struct ClusterConfig: Sendable, Equatable {
         package var cursorCommitMilliseconds = 1_000
         package var streamStatusMilliseconds = 1_000
         package var drainMilliseconds = 5_000
+        /// A node whose wall clock is off by more than this from the others' goes by theirs.
+        package var clockBoundMilliseconds = 5_000
         package init() {}
     }
 

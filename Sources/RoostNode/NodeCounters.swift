@@ -19,7 +19,6 @@ package final class NodeCounters: Sendable {
     package let streamGaps = Atomic<UInt64>(0)
     /// Sent to replicas that were behind what the leaders hold in memory.
     package let catchUpBytes = Atomic<UInt64>(0)
-    package let clockDrift = Atomic<UInt64>(0)
 }
 
 extension Atomic where Value == UInt64 {

@@ -10,6 +10,8 @@ public enum PeerFrame: Sendable, Equatable {
     /// Measures the round trip; `token` comes back unchanged.
     case linkPing(token: UInt64)
     case linkPong(token: UInt64)
+    /// What the sender's wall clock shows, microseconds since 1970.
+    case clock(wall: Int64)
     /// With whom the sender has a link, after each change: to these it can relay.
     case reaches([NodeID])
 

@@ -16,6 +16,7 @@ public enum PeerFrameCodec {
         case linkPing = 0x13
         case linkPong = 0x14
         case reaches = 0x15
+        case clock = 0x16
         case raft = 0x20
         case propose = 0x30
         case proposalResults = 0x31
@@ -93,7 +94,7 @@ public enum PeerFrameCodec {
         case .streamStatus(let values): split(values, PeerFrame.streamStatus)
         case .acks(let values): split(values, PeerFrame.acks)
         case .revoked(let values): split(values, PeerFrame.revoked)
-        case .swim, .presence, .founding, .linkPing, .linkPong, .reaches, .open, .relayed: nil
+        case .swim, .presence, .founding, .linkPing, .linkPong, .reaches, .clock, .open, .relayed: nil
         }
     }
 
@@ -104,6 +105,7 @@ public enum PeerFrameCodec {
         case .founding: .founding
         case .linkPing: .linkPing
         case .linkPong: .linkPong
+        case .clock: .clock
         case .reaches: .reaches
         case .raft: .raft
         case .propose: .propose
@@ -127,6 +129,7 @@ public enum PeerFrameCodec {
         case .presence(let message): message.encode(into: &buffer)
         case .founding(let message): message.encode(into: &buffer)
         case .linkPing(let token), .linkPong(let token): buffer.writeInteger(token)
+        case .clock(let wall): buffer.writeInteger(wall)
         case .reaches(let nodes): buffer.writeArray(nodes)
         case .raft(let envelopes): buffer.writeArray(envelopes)
         case .propose(let proposals): buffer.writeArray(proposals)
@@ -151,6 +154,7 @@ public enum PeerFrameCodec {
         case .founding: .founding(try FoundingMessage(reading: &buffer))
         case .linkPing: .linkPing(token: try buffer.readFixed())
         case .linkPong: .linkPong(token: try buffer.readFixed())
+        case .clock: .clock(wall: try buffer.readFixed())
         case .reaches: .reaches(try buffer.readArray())
         case .raft: .raft(try buffer.readArray())
         case .propose: .propose(try buffer.readArray())

@@ -14,33 +14,20 @@ struct HybridLogicalClockTests {
 
     @Test("What follows a stamp that was seen sorts after it")
     func observes() {
-        var clock = HybridLogicalClock(driftBound: 100)
-        #expect(clock.observe(1_050, wall: 1_000) == nil)
+        var clock = HybridLogicalClock()
+        clock.advance(to: 1_050)
         #expect(clock.tick(wall: 1_000) == 1_051)
-        #expect(clock.observe(900, wall: 1_000) == nil)
+        clock.advance(to: 900)
         #expect(clock.tick(wall: 1_000) == 1_052)
-    }
-
-    @Test("A stamp too far ahead is reported and drags nobody along")
-    func drift() {
-        var clock = HybridLogicalClock(driftBound: 100)
-        _ = clock.tick(wall: 1_000)
-        #expect(clock.observe(1_100, wall: 1_000) == nil)
-        #expect(clock.observe(1_201, wall: 1_000) == 101)
-        #expect(clock.refused == 1)
-        #expect(clock.tick(wall: 1_000) == 1_101)
     }
 
     @Test("A stamp of the log binds, whatever the wall clock says")
     func advances() {
-        var clock = HybridLogicalClock(last: 10, driftBound: 100)
+        var clock = HybridLogicalClock(last: 10)
         clock.advance(to: 1_000_000)
         #expect(clock.tick(wall: 20) == 1_000_001)
         clock.advance(to: 5)
         #expect(clock.last == 1_000_001)
-        // What the log has seen is no longer ahead of us.
-        #expect(clock.observe(1_000_000, wall: 20) == nil)
-        #expect(clock.refused == 0)
     }
 
     @Test("Stamps of our century are exact in a double")
@@ -59,7 +46,7 @@ struct HybridLogicalClockTests {
             let to = Int.random(in: 0..<4, using: &generator)
             let time = Int64(step) * 7 + 1_000_000
             let sent = clocks[from].tick(wall: time + offsets[from])
-            clocks[to].observe(sent, wall: time + offsets[to])
+            clocks[to].advance(to: sent)
             #expect(clocks[to].tick(wall: time + offsets[to]) > sent)
         }
     }

@@ -271,7 +271,7 @@ extension RandomValues {
             })
     }
 
-    /// The frame of one of the 19 kinds.
+    /// The frame of one of the 20 kinds.
     mutating func frame(kind: Int) -> PeerFrame {
         switch kind {
         case 0: .swim(swim())
@@ -306,9 +306,10 @@ extension RandomValues {
                 })
         case 15: .acks(list { AckBatch(partition: $0.partition(), cursors: $0.list { $0.cursor() }) })
         case 16: .reaches(list { $0.node() })
-        case 17: .relayed(RelayedFrame(origin: node(), target: node(), frame: blob()))
+        case 17: .clock(wall: Int64(bitPattern: word()))
+        case 18: .relayed(RelayedFrame(origin: node(), target: node(), frame: blob()))
         default: .revoked(list { $0.id() })
         }
     }
-    static let frameKinds = 19
+    static let frameKinds = 20
 }

@@ -125,6 +125,7 @@ enum Samples {
             ("founding.refuse", .founding(.refuse(reason: "another configuration"))),
             ("founding.founded", .founding(.founded(founding))),
             ("linkPing", .linkPing(token: 0x0102_0304_0506_0708)),
+            ("clock", .clock(wall: 0x0006_0102_0304_0506)),
             ("linkPong", .linkPong(token: 0x0102_0304_0506_0708)),
             ("reaches", .reaches(["node-1", "node-3"])),
             raft("preVote", .preVote(term: 4, lastIndex: 200, lastTerm: 3)),

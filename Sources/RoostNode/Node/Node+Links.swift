@@ -31,6 +31,8 @@ extension Node {
         if link.node != me { unlinked(link.node, reason: "replaced") }
         peer.onCore { $0.linkUp(link) }
         context.logger.info("\(link.node): linked (store \(link.store), epoch \(link.epoch))")
+        // Before anything that this node may be asked to stamp.
+        send(control: .clock(wall: context.clock.wall()), to: link.node)
         var actions: [Founding.Action] = []
         founding.linkUp(link, into: &actions)
         perform(actions)
@@ -148,6 +150,8 @@ extension Node {
             received(reaches: nodes, from: node)
         case .relayed(let relayed):
             received(relayed, from: node)
+        case .clock(let wall):
+            clocks.heard(wall, from: node, now: context.clock.now())
         case .linkPing, .linkPong:
             break  // The transport's own.
         }

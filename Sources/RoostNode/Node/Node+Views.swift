@@ -121,6 +121,15 @@ extension Node {
             gauge("roost_link_bytes_in", "Bytes received on the link.", perLink { Double($0.bytesIn) }),
             gauge("roost_link_bytes_out", "Bytes sent on the link.", perLink { Double($0.bytesOut) }),
             gauge(
+                "roost_clock_skew_seconds",
+                "How far this machine's clock is ahead of what the other nodes' allow; 0 where they agree.",
+                [Sample(value: Double(clockSkew) / 1e6)]),
+            gauge(
+                "roost_clock_difference_seconds", "How far the peer's clock is ahead of this one.",
+                clocks.differences(own: context.clock.wall(), now: context.clock.now()).map {
+                    Sample(labels: [("peer", $0.node.name)], value: Double($0.ahead) / 1e6)
+                }),
+            gauge(
                 "roost_presence_version", "Version of each node's part of the presence table.",
                 presence.versions.map { Sample(labels: [("node", $0.node.name)], value: Double($0.version)) }),
             gauge(

@@ -44,6 +44,8 @@ package actor Node {
     var signingKeyList: [SigningKey] = []
     var proposingKey = false
     var catchUp: CatchUpBudget
+    var clocks: ClockWatch
+    var isSkewed = false
     /// Replicas led here that are being filled, by their node; and those here that are.
     var filling: [NodeID: Int] = [:]
     var unfilled = 0
@@ -134,6 +136,7 @@ package actor Node {
         limits.batchDelay = UInt64(configuration.timing.presenceBatchMilliseconds) * 1_000_000
         presence = PresenceTable(me: context.id, epoch: facts.epoch, limits: limits)
         for node in configuration.nodes { peers[node.id] = Peer(id: node.id, context: context) }
+        clocks = ClockWatch(bound: Int64(configuration.timing.clockBoundMilliseconds) * 1_000)
         catchUp = CatchUpBudget(bytesPerSecond: configuration.durability.catchUpBytesPerSecond)
         receivers = Array(repeating: StreamReceiver(), count: configuration.partitions)
     }
@@ -290,6 +293,7 @@ package actor Node {
         if ticks % 5 == 0 { reopenStreams() }
         if ticks % UInt64(max(1, configuration.timing.streamStatusMilliseconds / 100)) == 0 { sendStreamStatus() }
         if ticks % 20 == 0 { balanceLeaders() }
+        if ticks % 10 == 0 { watchClocks() }
         if phase == .starting { checkServing() }
         if ticks % 5 == 0 {
             ensureSigningKey()

@@ -52,7 +52,7 @@ extension Partition {
         guard !proposing.isEmpty else { return }
         let batch = proposing
         proposing.removeAll(keepingCapacity: true)
-        let wall = context.clock.wall()
+        let wall = node.onCore { $0.clusterTime }
         let payloads = batch.map { item in
             var payload = ByteBuffer()
             payload.reserveCapacity(minimumWritableBytes: 8 + item.payload.readableBytes)

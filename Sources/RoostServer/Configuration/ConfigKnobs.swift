@@ -46,6 +46,7 @@ package enum ConfigKnobs {
             .init("cursor_commit_ms", \.cursorCommitMilliseconds, 10...60_000),
             .init("stream_status_ms", \.streamStatusMilliseconds, 50...60_000),
             .init("drain_ms", \.drainMilliseconds, 0...600_000),
+            .init("clock_bound_ms", \.clockBoundMilliseconds, 100...600_000),
         ]
     }
 
