@@ -34,10 +34,10 @@ import Testing
         talk(1_000)
         world.expectWhole()
         // By the clock of the majority, within the time on the way.
-        let true_ = SimulationClock.begin + Int64(world.cluster.executor.now / 1_000)
+        let now = SimulationClock.begin + Int64(world.cluster.executor.now / 1_000)
         let stamps = bob.received[group]?.map(\.sentAt) ?? []
         #expect(stamps.count > 50)
-        #expect(stamps.allSatisfy { $0 > SimulationClock.begin && $0 < true_ + 5_000_000 }, "seed \(seed)")
+        #expect(stamps.allSatisfy { $0 > SimulationClock.begin && $0 < now + 5_000_000 }, "seed \(seed)")
         #expect(zip(stamps, stamps.dropFirst()).allSatisfy { $0 < $1 }, "seed \(seed): sent_at runs backwards")
     }
 
