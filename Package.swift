@@ -83,7 +83,8 @@ let package = Package(
         .executableTarget(
             name: "RoostCLI",
             dependencies: [
-                "RoostModel", "RoostProtocol", "RoostClient", "RoostServer", "RoostNode", nioCore, nioPosix, logging,
+                "RoostModel", "RoostProtocol", "RoostClient", "RoostServer", "RoostNode", "RoostSimulation", nioCore,
+                nioPosix, logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "Histogram", package: "hdrhistogram-swift"),

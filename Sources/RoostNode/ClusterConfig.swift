@@ -97,6 +97,8 @@ package struct ClusterConfig: Sendable, Equatable {
     package var timing: Timing
     package var security: Security
     package var durability: Durability
+    /// For simulations; nothing reads it from a file.
+    package var planted: PlantedFaults = []
 
     package init(
         cluster: String, replication: Int, partitions: Int = 32, nodes: [Node], limits: Limits = .init(),

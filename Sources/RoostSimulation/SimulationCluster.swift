@@ -4,25 +4,48 @@ import RoostConsensus
 package import RoostModel
 package import RoostNode
 import RoostProtocol
-import RoostStorage
+package import RoostStorage
 
-/// Whole nodes, actors included, in one process on one seed: started, killed and started again on the same disks.
+/// Whole nodes, actors included, in one process on one seed: started, killed, stopped and started again on the same
+/// disks.
 package final class SimulationCluster: @unchecked Sendable {
     // Unchecked: touched by the simulation's one thread only.
     package struct Running {
         package var node: Node
         package var clock: SimulationClock
         package var storage: SimulationStorage
+        package var gate: SimulationGate
+        /// Why the process has to end, by its own word.
+        package var failure: String?
+    }
+
+    /// What outlives a process.
+    private struct Machine {
+        var disk: SQLiteStore
+        var behaviour = DiskBehaviour()
+        /// Of the monotonic clock, in parts per million.
+        var drift = 0
+        /// Of the wall clock, in microseconds.
+        var wallOffset: Int64 = 0
     }
 
     package let executor: SimulationExecutor
     package let network: SimulationNetwork
     package let configuration: ClusterConfig
-    private var disks: [NodeID: SQLiteStore]
+    private var machines: [NodeID: Machine] = [:]
     private var sessions: [NodeID: [SimulationSession]] = [:]
     package private(set) var running: [NodeID: Running] = [:]
+    /// What nodes that were not made to said when they ended.
     package private(set) var failures: [String] = []
     private let logger: Logger
+    /// A line of everything that happens, where it is wanted.
+    package var trace: ((String) -> Void)? {
+        didSet { network.trace = trace.map { trace in { [executor] in trace("\(executor.stamp) \($0)") } } }
+    }
+    /// Everything that is synced at a node, when it is.
+    package var onSynced: ((NodeID, [PartitionWrite]) -> Void)?
+    /// A node begins with a disk, blank or not.
+    package var onStart: ((NodeID, StoreID, _ isBlank: Bool) -> Void)?
 
     package init(
         seed: UInt64, nodes: Int, replication: Int? = nil, partitions: Int = 4,
@@ -41,43 +64,63 @@ package final class SimulationCluster: @unchecked Sendable {
             cluster: "simulated", replication: replication ?? min(3, nodes), partitions: partitions, nodes: list)
         configure(&configuration)
         self.configuration = configuration
-        var disks: [NodeID: SQLiteStore] = [:]
-        for node in list { disks[node.id] = try SQLiteStore() }
-        self.disks = disks
+        for node in list { machines[node.id] = Machine(disk: try SQLiteStore()) }
     }
 
     package var nodeIDs: [NodeID] { configuration.nodes.map(\.id) }
 
+    // MARK: Processes
+
     package func startAll() throws { for id in nodeIDs { try start(id) } }
 
     package func start(_ id: NodeID) throws {
-        guard running[id] == nil, let disk = disks[id] else { return }
-        let clock = SimulationClock(executor: executor)
-        let storage = SimulationStorage(database: disk, executor: executor)
+        guard running[id] == nil, let machine = machines[id] else { return }
+        let gate = SimulationGate(executor: executor)
+        let clock = SimulationClock(
+            executor: executor, gate: gate, drift: machine.drift, wallOffset: machine.wallOffset)
+        let storage = SimulationStorage(database: machine.disk, executor: executor, gate: gate)
+        storage.change(machine.behaviour)
+        storage.onSynced = { [weak self] in self?.onSynced?(id, $0) }
         let seed = executor.generator.next()
-        var facts = try disk.loadFacts() ?? NodeFacts(store: StoreID(executor.generator.next()), epoch: 0)
-        facts.epoch = max(facts.epoch + 1, UInt64(clock.wall() / 1_000_000))
-        try disk.saveFacts(facts)
+        let stored = try machine.disk.loadFacts()
+        var facts = stored ?? NodeFacts(store: StoreID(executor.generator.next()), epoch: 0)
+        facts.epoch = max(facts.epoch + 1, UInt64(max(0, clock.wall() / 1_000_000)))
+        try machine.disk.saveFacts(facts)
+        note("\(id) starts, store \(facts.store), epoch \(facts.epoch)")
+        onStart?(id, facts.store, stored == nil)
         let secrets = SecretBytes(seed: seed)
         let context = NodeContext(
             configuration: configuration, id: id, clock: clock, transport: network.transport(of: id),
             storage: storage, logger: logger, userID: { UserID(foldedUsername: $0.lowercased()) },
             secretBytes: { secrets.take($0) }, executor: executor)
-        let node = Node(context: context, facts: facts, seed: seed) { [weak self] line in
-            self?.failures.append("\(id): \(line)")
-        }
-        running[id] = Running(node: node, clock: clock, storage: storage)
+        let node = Node(context: context, facts: facts, seed: seed) { [weak self] in self?.ended(id, $0) }
+        running[id] = Running(node: node, clock: clock, storage: storage, gate: gate)
         executor.perform {
             node.assumeIsolated { $0.start() }
             network.attach(id, node)
         }
     }
 
+    /// The process ends itself: at once, as far as others see. Only where its disk was made to fail that is as it should.
+    private func ended(_ id: NodeID, _ line: String) {
+        guard var life = running[id], life.failure == nil else { return }
+        life.failure = line
+        running[id] = life
+        note("\(id) ends: \(line)")
+        if life.storage.failures == 0 { failures.append("\(id): \(line)") }
+        let node = life.node
+        executor.schedule(after: 0) { [weak self] in
+            if self?.running[id]?.node === node { self?.kill(id) }
+        }
+    }
+
     /// As kill -9: what was not synced is forgotten, nobody is told but by broken links.
     package func kill(_ id: NodeID) {
         guard let life = running.removeValue(forKey: id) else { return }
+        note("\(id) is killed")
+        machines[id]?.behaviour = life.storage.behaviour
         life.storage.crash()
-        life.clock.stop()
+        life.gate.close()
         executor.perform {
             network.detach(id)
             life.node.assumeIsolated { $0.stop() }
@@ -88,13 +131,14 @@ package final class SimulationCluster: @unchecked Sendable {
     /// The node's data is gone for good; it comes back blank.
     package func wipe(_ id: NodeID) throws {
         kill(id)
-        disks[id] = try SQLiteStore()
+        note("\(id) loses its disk")
+        machines[id]?.disk = try SQLiteStore()
     }
 
     /// As `roost recover --unsafe --from`, on a node that does not run.
     /// - Returns: how many partitions it goes on with.
     package func recover(from id: NodeID) throws -> Int {
-        guard running[id] == nil, let disk = disks[id], let facts = try disk.loadFacts() else {
+        guard running[id] == nil, let disk = machines[id]?.disk, let facts = try disk.loadFacts() else {
             throw UnsafeRecovery.Refusal.blank
         }
         let plan = try UnsafeRecovery(
@@ -105,11 +149,55 @@ package final class SimulationCluster: @unchecked Sendable {
         return plan.reaches.count
     }
 
+    /// As SIGSTOP.
+    package func pause(_ id: NodeID) {
+        guard let life = running[id], !life.gate.isPaused else { return }
+        note("\(id) stands still")
+        life.gate.pause()
+        network.freeze(id)
+    }
+
+    /// As SIGCONT.
+    package func resume(_ id: NodeID) {
+        guard let life = running[id], life.gate.isPaused else { return }
+        note("\(id) goes on")
+        life.gate.resume()
+        network.thaw(id)
+    }
+
+    package func isPaused(_ id: NodeID) -> Bool { running[id]?.gate.isPaused ?? false }
+
+    // MARK: Machines
+
+    /// From its next start on, in parts per million.
+    package func setDrift(_ id: NodeID, _ drift: Int) { machines[id]?.drift = drift }
+
+    /// The wall clock is set, in microseconds from the true time.
+    package func setWallOffset(_ id: NodeID, _ offset: Int64) {
+        note("\(id): wall clock off by \(offset / 1_000_000) s")
+        machines[id]?.wallOffset = offset
+        running[id]?.clock.wallOffset = offset
+    }
+
+    package func changeDisk(_ id: NodeID, _ change: (inout DiskBehaviour) -> Void) {
+        var behaviour = running[id]?.storage.behaviour ?? machines[id]?.behaviour ?? DiskBehaviour()
+        change(&behaviour)
+        machines[id]?.behaviour = behaviour
+        running[id]?.storage.change(behaviour)
+    }
+
+    /// The database of a node, running or not.
+    package func disk(of id: NodeID) -> SQLiteStore? { machines[id]?.disk }
+
     /// Sessions at a node end with it.
     package func register(_ session: SimulationSession, at node: NodeID) {
         sessions[node, default: []].removeAll { $0.closeCode != nil }
         sessions[node, default: []].append(session)
     }
+
+    // MARK: Running
+
+    package func note(_ line: @autoclosure () -> String) { trace?("\(executor.stamp) \(line())") }
 
     /// Runs virtual time on, in milliseconds, until the condition holds; says whether it did.
     @discardableResult
@@ -138,6 +226,22 @@ package final class SimulationCluster: @unchecked Sendable {
         }
     }
 
+    /// Asks a node something, as a client's request would: it waits while the process stands still. Nothing comes back
+    /// from one that ended meanwhile.
+    package func ask<T: Sendable>(
+        _ id: NodeID, _ body: @escaping @Sendable (Node) async -> T, then end: @escaping @Sendable (T) -> Void
+    ) {
+        guard let life = running[id] else { return }
+        let node = life.node
+        life.gate.pass { [self] in
+            spawn {
+                await body(node)
+            } then: { [self] result in
+                if running[id]?.node === node { end(result) }
+            }
+        }
+    }
+
     package func onNode<T: Sendable>(_ id: NodeID, _ body: @Sendable (isolated Node) -> T) -> T? {
         guard let life = running[id] else { return nil }
         var result: T?
@@ -150,9 +254,12 @@ package final class SimulationCluster: @unchecked Sendable {
         nodeIDs.allSatisfy { id in onNode(id) { $0.isServing } ?? true }
     }
 
-    /// What must hold at any moment; each line is a breach.
-    package func checkInvariants() -> [String] {
-        nodeIDs.flatMap { id in onNode(id) { $0.checkInvariants() } ?? [] } + failures
+    /// What must hold at any moment.
+    package func checkInvariants() -> [Breach] {
+        var found = nodeIDs.flatMap { id in onNode(id) { $0.checkInvariants() } ?? [] }.map { Breach(.invariant, $0) }
+        found += failures.map { Breach(.selfHealing, "it ended: \($0)") }
+        if network.undecodable > 0 { found.append(Breach(.invariant, "frames that could not be decoded")) }
+        return found
     }
 
     /// Where replicas of a partition differ. To be asked once nothing is under way.

@@ -10,6 +10,8 @@ package final class SimulationDevice: @unchecked Sendable {
     package struct Sent {
         package var send: ClientSend
         package var id: MessageID
+        /// Virtual nanoseconds.
+        package var at: UInt64
     }
 
     package let user: UserID
@@ -43,6 +45,13 @@ package final class SimulationDevice: @unchecked Sendable {
     /// Close codes of its sessions.
     package private(set) var closes: [UInt16] = []
     package private(set) var refusals = 0
+    private var broken: [Breach] = []
+    /// Messages that were accepted before and are sent once more.
+    private var repeated: [MessageID: AcceptedFrame] = [:]
+    /// Ids that stand for other messages.
+    private var reused: Set<MessageID> = []
+    package var onAccepted: ((SimulationDevice, Sent, AcceptedFrame) -> Void)?
+    package var onMessage: ((SimulationDevice, Message) -> Void)?
 
     package init(user: UserID, device: DeviceID, cluster: SimulationCluster) {
         self.user = user
@@ -53,7 +62,23 @@ package final class SimulationDevice: @unchecked Sendable {
 
     package var isConnected: Bool { session != nil }
     package var isCaughtUp: Bool { session?.isCaughtUp ?? false }
-    package var violations: [String] { sessions.flatMap(\.violations).map { "\(user) \(device): \($0)" } }
+    /// Since when its oldest send has waited for its acceptance, in virtual nanoseconds.
+    package var waitingSince: UInt64? { outbox.first?.at }
+
+    /// Of all it was told.
+    package var digest: UInt64 {
+        var digest = UInt64(accepted.count)
+        for item in sent { digest = StableHash.mix(digest ^ (accepted[item.id]?.seq ?? 0)) }
+        for conversation in received.keys.sorted() {
+            for message in received[conversation] ?? [] { digest = StableHash.mix(digest ^ StableHash.of(message.id.uuid)) }
+        }
+        return digest
+    }
+
+    /// What its sessions and its answers broke.
+    package var breaches: [Breach] {
+        (sessions.flatMap(\.breaches) + broken).map { Breach($0.promise, "\(user) \(device): \($0.text)") }
+    }
 
     // MARK: Connecting
 
@@ -74,33 +99,36 @@ package final class SimulationDevice: @unchecked Sendable {
         watch(number, life.node, at: target)
         let request = SessionRequest(
             user: user, device: device, start: start, modern: true, clientAcks: true, tokenExpires: 1e11)
-        cluster.spawn {
-            await life.node.openSession(request)
+        cluster.ask(target) { node in
+            await node.openSession(request)
         } then: { [self] result in
             guard attempt == number else { return }
             attempt = nil
-            guard case .success(let pending) = result, cluster.running[target]?.node === life.node else {
+            guard case .success(let pending) = result else {
                 refusals += 1
                 again()
                 return
             }
-            attach(pending, at: target)
+            attach(pending, at: target, life.gate)
         }
     }
 
-    /// A connection to a node that died is refused, however far it was.
-    private func watch(_ number: UInt64, _ node: Node, at target: NodeID) {
+    /// A connection to a node that died is refused, however far it was; one to a node that stands still is given up.
+    private func watch(_ number: UInt64, _ node: Node, at target: NodeID, tries: Int = 0) {
         cluster.executor.schedule(after: 500_000_000) { [weak self] in
             guard let self, self.attempt == number else { return }
-            if self.cluster.running[target]?.node === node { return self.watch(number, node, at: target) }
+            let lives = self.cluster.running[target]?.node === node
+            if lives, tries < 10 || !self.cluster.isPaused(target) {
+                return self.watch(number, node, at: target, tries: tries + 1)
+            }
             self.attempt = nil
             self.again()
         }
     }
 
-    private func attach(_ pending: any PendingSession, at node: NodeID) {
+    private func attach(_ pending: any PendingSession, at node: NodeID, _ gate: SimulationGate) {
         let session = SimulationSession(
-            executor: cluster.executor, window: cluster.configuration.limits.window)
+            executor: cluster.executor, window: cluster.configuration.limits.window, gate: gate)
         if let acknowledgeAfter {
             session.acknowledgeAfter = acknowledgeAfter
         } else {
@@ -165,11 +193,25 @@ package final class SimulationDevice: @unchecked Sendable {
         let id = MessageID(.version4(using: &ids))
         var send = send
         send.id = id
-        outbox.append(Sent(send: send, id: id))
-        sent.append(Sent(send: send, id: id))
+        let item = Sent(send: send, id: id, at: cluster.executor.now)
+        outbox.append(item)
+        sent.append(item)
         // What failed goes first, when its time has come.
         if !flushing { session?.send([send]) }
         return id
+    }
+
+    /// Once more what was accepted, by this or another device of the user: the same answer is due.
+    package func repeatSend(_ send: ClientSend, answered: AcceptedFrame) {
+        repeated[answered.id] = answered
+        session?.send([send])
+    }
+
+    /// Another message under an id that is taken: it is to be refused.
+    package func reuse(_ send: ClientSend) {
+        guard let id = send.id else { return }
+        reused.insert(id)
+        session?.send([send])
     }
 
     /// Everything not answered again, in order.
@@ -183,13 +225,16 @@ package final class SimulationDevice: @unchecked Sendable {
             if seen[message.conversation, default: []].insert(message.seq).inserted {
                 received[message.conversation, default: []].append(message)
             }
-        case .accepted(let answer):
-            outbox.removeAll { $0.id == answer.id }
-            accepted[answer.id] = answer
+            onMessage?(self, message)
+        case .accepted(let answer): takeAccepted(answer)
         case .error(let error):
             guard let id = error.id else { return }
             if error.retryable {
                 sendAgainLater()
+            } else if reused.remove(id) != nil {
+                if error.code != .idReused { broke("another content under \(id) is refused as \(error.codeText)") }
+            } else if repeated[id] != nil {
+                broke("\(id), accepted before, is refused as \(error.codeText)")
             } else {
                 outbox.removeAll { $0.id == id }
                 refused[id] = error.code
@@ -197,6 +242,19 @@ package final class SimulationDevice: @unchecked Sendable {
         default: break
         }
     }
+
+    private func takeAccepted(_ answer: AcceptedFrame) {
+        if reused.contains(answer.id) { broke("another content is accepted under \(answer.id)") }
+        if let first = accepted[answer.id] ?? repeated[answer.id], first != answer {
+            broke("\(answer.id) is \(answer.seq) at \(answer.sentAt), and was \(first.seq) at \(first.sentAt)")
+        }
+        guard let place = outbox.firstIndex(where: { $0.id == answer.id }) else { return }
+        let sent = outbox.remove(at: place)
+        accepted[answer.id] = answer
+        onAccepted?(self, sent, answer)
+    }
+
+    private func broke(_ text: String) { broken.append(Breach(.idempotentSend, text)) }
 
     private func sendAgainLater() {
         guard !flushing else { return }

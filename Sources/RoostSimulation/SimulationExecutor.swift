@@ -26,6 +26,12 @@ package final class SimulationExecutor: SerialExecutor, TaskExecutor, @unchecked
     /// Steps taken: jobs and events.
     package private(set) var steps: UInt64 = 0
 
+    /// The time in seconds, for traces.
+    package var stamp: String {
+        let nanoseconds = String(now % 1_000_000_000)
+        return "\(now / 1_000_000_000)." + String(repeating: "0", count: 9 - nanoseconds.count) + nanoseconds
+    }
+
     package init(seed: UInt64) { generator = SeededGenerator(seed: seed) }
 
     // MARK: Executor

@@ -2,10 +2,11 @@ import NIOCore
 import RoostCluster
 package import RoostModel
 package import RoostNode
-import RoostProtocol
+package import RoostProtocol
 
 /// The links between simulated nodes: frames go through the real codec, in order on each lane, with a delay drawn for
-/// each batch. A pair can be cut, with or without notice; a killed node's links break after a while, as a kernel's would.
+/// each batch. A link can break, be cut, fall silent in one direction or both, or be slow; a killed node's links break
+/// after a while, as a kernel's would.
 package final class SimulationNetwork: @unchecked Sendable {
     // Unchecked: touched by the simulation's one thread only.
     fileprivate struct Pair: Hashable {
@@ -15,16 +16,22 @@ package final class SimulationNetwork: @unchecked Sendable {
             a = min(x, y)
             b = max(x, y)
         }
+        var sides: [Side] { [Side(node: a, other: b), Side(node: b, other: a)] }
     }
-    /// One end of a pair.
+    /// One end of a pair; or a direction, from `node` to `other`.
     fileprivate struct Side: Hashable {
         var node: NodeID
         var other: NodeID
     }
     fileprivate struct Lane: Hashable {
-        var from: NodeID
-        var to: NodeID
+        var side: Side
         var lane: PeerLane
+    }
+    private struct Batch {
+        var wire: ByteBuffer
+        var side: Side
+        var lane: PeerLane
+        var life: UInt64
     }
 
     fileprivate let executor: SimulationExecutor
@@ -33,13 +40,30 @@ package final class SimulationNetwork: @unchecked Sendable {
     private var lives: [Pair: UInt64] = [:]
     private var up: Set<Pair> = []
     private var cut: Set<Pair> = []
-    /// Nothing arrives, nobody is told; what was sent is kept until the stall or the link ends.
-    private var stalled: [Pair: [@Sendable () -> Void]] = [:]
+    /// Directions in which nothing arrives, and nobody is told.
+    private var silent: Set<Side> = []
+    /// Processes that stand still.
+    private var frozen: Set<NodeID> = []
+    /// What was sent in silence, until that or the link ends.
+    private var held: [Pair: [Batch]] = [:]
+    /// Which silence of a pair it is.
+    private var silences: [Pair: UInt64] = [:]
     /// Ends that were told of a link and not of its end.
     private var told: Set<Side> = []
+    private var untold: [NodeID: [(other: NodeID, reason: String)]] = [:]
     private var arrival: [Lane: UInt64] = [:]
+    private var slow: [Side: ClosedRange<UInt64>] = [:]
+    /// The last batches that arrived on a link, to come again when it is made anew.
+    private var recent: [Side: [ByteBuffer]] = [:]
+
+    /// Nanoseconds from sending to arriving, where the link is not slow.
+    package var latency: ClosedRange<UInt64> = 50_000...1_000_000
+    /// In a thousand: how often what was last sent on a link is sent again on the next.
+    package var duplicates: UInt64 = 0
     /// A line of everything that arrives, where it is wanted.
     package var trace: ((String) -> Void)?
+    /// Everything handed over, when it is.
+    package var onSend: ((_ from: NodeID, _ to: NodeID, _ frames: [PeerFrame]) -> Void)?
     package private(set) var undecodable = 0
     package private(set) var frames: UInt64 = 0
 
@@ -50,20 +74,45 @@ package final class SimulationNetwork: @unchecked Sendable {
 
     package func transport(of node: NodeID) -> any Transport { SimulationTransport(node: node, network: self) }
 
+    // MARK: Nodes
+
     /// The node lives: links to all others are made.
     package func attach(_ node: NodeID, _ events: any LinkEvents) {
         ends[node] = events
-        for other in ends.keys.sorted() where other != node { connect(node, other) }
+        for other in ends.keys.sorted() where other != node { connect(Pair(node, other)) }
     }
 
     /// The node is gone: the others notice a broken link.
     package func detach(_ node: NodeID) {
         ends[node] = nil
+        untold[node] = nil
+        frozen.remove(node)
         told = told.filter { $0.node != node }
         for pair in up.sorted(by: { ($0.a, $0.b) < ($1.a, $1.b) }) where pair.a == node || pair.b == node {
             end(pair, reason: "connection reset by peer")
         }
     }
+
+    /// The process stands still: it takes nothing in, and the others notice only by silence.
+    package func freeze(_ node: NodeID) {
+        guard ends[node] != nil, frozen.insert(node).inserted else { return }
+        for other in ends.keys.sorted() where other != node { blockageChanged(Pair(node, other)) }
+    }
+
+    package func thaw(_ node: NodeID) {
+        guard frozen.remove(node) != nil else { return }
+        executor.perform {
+            for (other, reason) in untold.removeValue(forKey: node) ?? [] {
+                ends[node]?.linkDown(other, reason: reason)
+            }
+        }
+        for other in ends.keys.sorted() where other != node { blockageChanged(Pair(node, other)) }
+    }
+
+    // MARK: Links
+
+    /// The connection is lost, and made anew.
+    package func drop(_ a: NodeID, _ b: NodeID) { end(Pair(a, b), reason: "connection reset") }
 
     /// The link breaks, and both ends notice.
     package func cut(_ a: NodeID, _ b: NodeID) {
@@ -71,47 +120,88 @@ package final class SimulationNetwork: @unchecked Sendable {
         end(Pair(a, b), reason: "connection reset")
     }
 
+    /// A cable is pulled: both ends notice only by silence.
+    package func stall(_ a: NodeID, _ b: NodeID) {
+        silent.formUnion(Pair(a, b).sides)
+        blockageChanged(Pair(a, b))
+    }
+
+    /// Nothing arrives in one direction.
+    package func mute(from: NodeID, to: NodeID) {
+        silent.insert(Side(node: from, other: to))
+        blockageChanged(Pair(from, to))
+    }
+
+    package func slow(from: NodeID, to: NodeID, _ delay: ClosedRange<UInt64>?) {
+        slow[Side(node: from, other: to)] = delay
+    }
+
+    /// Ends a cut, a stall and a muting, whichever there is.
     package func heal(_ a: NodeID, _ b: NodeID) {
         let pair = Pair(a, b)
         cut.remove(pair)
-        let held = stalled.removeValue(forKey: pair) ?? []
-        executor.perform { for deliver in held { deliver() } }
-        connect(a, b)
+        silent.subtract(pair.sides)
+        blockageChanged(pair)
     }
 
-    /// A cable is pulled: both ends notice only by silence.
-    package func stall(_ a: NodeID, _ b: NodeID) {
-        let pair = Pair(a, b)
-        guard stalled[pair] == nil, !cut.contains(pair) else { return }
-        stalled[pair] = []
+    private func isBlocked(_ side: Side) -> Bool {
+        silent.contains(side) || frozen.contains(side.node) || frozen.contains(side.other)
+    }
+
+    private func blockageChanged(_ pair: Pair) {
+        guard pair.sides.contains(where: { isBlocked($0) }) else {
+            silences[pair, default: 0] += 1
+            release(pair)
+            connect(pair)
+            return
+        }
+        let silence = silences[pair, default: 0]
         let life = lives[pair]
         executor.schedule(after: Self.silence) { [self] in
-            guard stalled[pair] != nil, lives[pair] == life else { return }
+            guard silences[pair, default: 0] == silence, lives[pair] == life else { return }
             end(pair, reason: "silence")
         }
+        release(pair)
     }
 
-    private func connect(_ a: NodeID, _ b: NodeID) {
-        let pair = Pair(a, b)
+    /// What may arrive by now.
+    private func release(_ pair: Pair) {
+        guard let batches = held.removeValue(forKey: pair) else { return }
+        held[pair] = batches.filter { isBlocked($0.side) }
+        executor.perform { for batch in batches where !isBlocked(batch.side) { arrive(batch) } }
+    }
+
+    private func connect(_ pair: Pair) {
         executor.schedule(after: executor.random(1_000_000...20_000_000)) { [self] in
-            guard !up.contains(pair), !cut.contains(pair), stalled[pair] == nil, let first = ends[pair.a],
-                let second = ends[pair.b]
+            guard !up.contains(pair), !cut.contains(pair), !pair.sides.contains(where: { isBlocked($0) }),
+                let first = ends[pair.a], let second = ends[pair.b]
             else { return }
             let (one, two) = (first.identity(), second.identity())
             guard Self.isWelcome(two, at: one, .dialled(pair.b)), Self.isWelcome(one, at: two, .accepted) else {
-                trace?("\(executor.now) refused \(pair.a) \(pair.b)")
-                executor.schedule(after: 1_000_000_000) { [self] in connect(pair.a, pair.b) }
+                trace?("refused \(pair.a) \(pair.b)")
+                executor.schedule(after: 1_000_000_000) { [self] in connect(pair) }
                 return
             }
             // A transport tells the end of a link before the next begins.
-            tellEnd(Side(node: pair.a, other: pair.b), reason: "replaced")
-            tellEnd(Side(node: pair.b, other: pair.a), reason: "replaced")
+            for side in pair.sides { tellEnd(side, reason: "replaced") }
             up.insert(pair)
             lives[pair, default: 0] += 1
-            trace?("\(executor.now) link \(pair.a) \(pair.b)")
-            told.formUnion([Side(node: pair.a, other: pair.b), Side(node: pair.b, other: pair.a)])
+            for lane in PeerLane.allCases { for side in pair.sides { arrival[Lane(side: side, lane: lane)] = nil } }
+            trace?("link \(pair.a) \(pair.b)")
+            told.formUnion(pair.sides)
             first.linkUp(Self.peer(two))
             second.linkUp(Self.peer(one))
+            repeatRecent(pair)
+        }
+    }
+
+    /// What was sent last on the former link may come again: a sender can't know that it arrived.
+    private func repeatRecent(_ pair: Pair) {
+        for side in pair.sides {
+            let batches = recent.removeValue(forKey: side) ?? []
+            guard duplicates > 0, executor.random(0...999) < duplicates else { continue }
+            let life = lives[pair] ?? 0
+            for wire in batches { deliver(Batch(wire: wire, side: side, lane: .bulk, life: life)) }
         }
     }
 
@@ -129,7 +219,11 @@ package final class SimulationNetwork: @unchecked Sendable {
 
     private func tellEnd(_ side: Side, reason: String) {
         guard told.remove(side) != nil else { return }
-        ends[side.node]?.linkDown(side.other, reason: reason)
+        if frozen.contains(side.node) {
+            untold[side.node, default: []].append((side.other, reason))
+        } else {
+            ends[side.node]?.linkDown(side.other, reason: reason)
+        }
     }
 
     private static func peer(_ identity: LinkIdentity) -> LinkPeer {
@@ -138,47 +232,78 @@ package final class SimulationNetwork: @unchecked Sendable {
             address: identity.address)
     }
 
-    fileprivate func end(_ pair: Pair, reason: String) {
-        if stalled[pair] != nil { stalled[pair] = [] }
+    fileprivate func reset(_ a: NodeID, _ b: NodeID) {
+        executor.schedule(after: 0) { [self] in end(Pair(a, b), reason: "reset") }
+    }
+
+    private func end(_ pair: Pair, reason: String) {
+        held[pair] = nil
         guard up.remove(pair) != nil else { return }
         lives[pair, default: 0] += 1
-        trace?("\(executor.now) unlink \(pair.a) \(pair.b)")
+        trace?("unlink \(pair.a) \(pair.b): \(reason)")
         let life = lives[pair]
-        for side in [Side(node: pair.a, other: pair.b), Side(node: pair.b, other: pair.a)] {
+        for side in pair.sides {
             executor.schedule(after: executor.random(0...5_000_000)) { [self] in
                 if lives[pair] == life { tellEnd(side, reason: reason) }
             }
         }
         if ends[pair.a] != nil, ends[pair.b] != nil {
-            executor.schedule(after: 100_000_000) { [self] in connect(pair.a, pair.b) }
+            executor.schedule(after: 100_000_000) { [self] in connect(pair) }
         }
     }
+
+    // MARK: Frames
 
     fileprivate func send(_ list: [PeerFrame], from: NodeID, to: NodeID, lane: PeerLane) -> Bool {
         let pair = Pair(from, to)
         guard up.contains(pair) else { return false }
+        onSend?(from, to, list)
         var wire = ByteBuffer()
         for frame in list { PeerFrameCodec.encode(frame, into: &wire) }
-        let key = Lane(from: from, to: to, lane: lane)
-        // Later than all before it: events of one instant have no order.
-        let time = max(executor.now + executor.random(50_000...1_000_000), (arrival[key] ?? 0) + 1)
-        arrival[key] = time
-        let life = lives[pair] ?? 0
-        let sent = wire
-        executor.schedule(after: time - executor.now) { [self] in
-            if stalled[pair] != nil {
-                stalled[pair]?.append { [self] in arrive(sent, from: from, to: to, lane: lane, life: life) }
-            } else {
-                arrive(sent, from: from, to: to, lane: lane, life: life)
+        deliver(Batch(wire: wire, side: Side(node: from, other: to), lane: lane, life: lives[pair] ?? 0))
+        if duplicates > 0 {
+            var again = ByteBuffer()
+            for frame in list where Self.mayComeTwice(frame) { PeerFrameCodec.encode(frame, into: &again) }
+            if again.readableBytes > 0 {
+                recent[Side(node: from, other: to), default: []].append(again)
+                if recent[Side(node: from, other: to), default: []].count > 8 {
+                    recent[Side(node: from, other: to)]?.removeFirst()
+                }
             }
         }
         return true
     }
 
-    private func arrive(_ wire: ByteBuffer, from: NodeID, to: NodeID, lane: PeerLane, life: UInt64) {
-        let pair = Pair(from, to)
-        guard up.contains(pair), lives[pair] == life, let end = ends[to] else { return }
-        var bytes = wire
+    /// Of the frames that a sender repeats when it has lost a link.
+    private static func mayComeTwice(_ frame: PeerFrame) -> Bool {
+        switch frame {
+        case .raft, .propose, .proposalResults, .read, .readReplies, .acks: true
+        default: false
+        }
+    }
+
+    private func deliver(_ batch: Batch) {
+        let key = Lane(side: batch.side, lane: batch.lane)
+        // Later than all before it: events of one instant have no order.
+        let delay = executor.random(slow[batch.side] ?? latency)
+        let time = max(executor.now + delay, (arrival[key] ?? 0) + 1)
+        arrival[key] = time
+        executor.schedule(after: time - executor.now) { [self] in
+            let pair = Pair(batch.side.node, batch.side.other)
+            guard up.contains(pair), lives[pair] == batch.life else { return }
+            // Behind what is held, so that a lane keeps its order.
+            if isBlocked(batch.side) || held[pair]?.contains(where: { $0.side == batch.side }) == true {
+                held[pair, default: []].append(batch)
+            } else {
+                arrive(batch)
+            }
+        }
+    }
+
+    private func arrive(_ batch: Batch) {
+        let pair = Pair(batch.side.node, batch.side.other)
+        guard up.contains(pair), lives[pair] == batch.life, let end = ends[batch.side.other] else { return }
+        var bytes = batch.wire
         var decoded: [PeerFrame] = []
         do {
             while var body = try PeerFrameCodec.nextFrame(from: &bytes) {
@@ -189,8 +314,10 @@ package final class SimulationNetwork: @unchecked Sendable {
             return
         }
         frames += UInt64(decoded.count)
-        trace?("\(executor.now) \(from)>\(to) \(lane.rawValue) \(wire.readableBytes) \(Self.digest(wire))")
-        end.received(decoded, from: from)
+        trace?(
+            "\(batch.side.node) > \(batch.side.other) \(batch.lane.rawValue) \(batch.wire.readableBytes) bytes "
+                + "\(Self.digest(batch.wire)):\(decoded.map { " " + $0.traceName }.joined())")
+        end.received(decoded, from: batch.side.node)
     }
 
     private static func digest(_ buffer: ByteBuffer) -> String {
@@ -211,10 +338,6 @@ private final class SimulationTransport: Transport {
         network.send(frames, from: node, to: other, lane: lane)
     }
     func queuedBytes(to node: NodeID) -> Int { 0 }
-    func reset(_ other: NodeID) {
-        network.executor.schedule(after: 0) { [network, node] in
-            network.end(SimulationNetwork.Pair(node, other), reason: "reset")
-        }
-    }
+    func reset(_ other: NodeID) { network.reset(node, other) }
     func linkInfo() -> [LinkInfo] { [] }
 }

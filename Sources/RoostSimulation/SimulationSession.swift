@@ -8,6 +8,8 @@ package import RoostProtocol
 package final class SimulationSession: SessionSocket, @unchecked Sendable {
     // Unchecked: touched by the simulation's one thread only.
     private let executor: SimulationExecutor
+    /// Of the node: what a client sends waits while the node stands still.
+    private let gate: SimulationGate
     /// Most that may be outstanding.
     private let window: Int
     package private(set) var events: (any SessionEvents)?
@@ -20,7 +22,8 @@ package final class SimulationSession: SessionSocket, @unchecked Sendable {
     package private(set) var isCaughtUp = false
     package private(set) var caughtUps = 0
     /// Breaches of what a session is promised.
-    package private(set) var violations: [String] = []
+    package private(set) var breaches: [Breach] = []
+    private var closedByNode = false
     package var acknowledges = true
     /// Nanoseconds from a message to its acknowledgement.
     package var acknowledgeAfter: ClosedRange<UInt64> = 100_000...3_000_000
@@ -30,9 +33,12 @@ package final class SimulationSession: SessionSocket, @unchecked Sendable {
     private var lastNumber: UInt64 = 0
     private var acknowledged: UInt64 = 0
     private var lastSeqs: [ConversationID: UInt64] = [:]
+    /// Sends of this session that are not answered: when they were sent, and how long the node had stood still by then.
+    private var unanswered: [MessageID: (sent: UInt64, paused: UInt64)] = [:]
 
-    package init(executor: SimulationExecutor, window: Int = 256) {
+    package init(executor: SimulationExecutor, window: Int = 256, gate: SimulationGate? = nil) {
         self.executor = executor
+        self.gate = gate ?? SimulationGate(executor: executor)
         self.window = window
     }
 
@@ -43,13 +49,15 @@ package final class SimulationSession: SessionSocket, @unchecked Sendable {
     // MARK: What comes
 
     package func write(_ list: [ByteBuffer]) {
-        if closeCode != nil { violations.append("written to after the close") }
+        if closedByNode { breaches.append(Breach(.sessionOrder, "written to after the close")) }
+        // The node has not heard yet that the client is gone.
+        guard closeCode == nil else { return }
         for buffer in list {
             let frame: ServerFrame
             do {
                 frame = try ServerFrame(parsing: buffer)
             } catch {
-                violations.append("a frame cannot be parsed: \(error.detail)")
+                breaches.append(Breach(.invariant, "a frame cannot be parsed: \(error.detail)"))
                 continue
             }
             take(frame)
@@ -64,11 +72,15 @@ package final class SimulationSession: SessionSocket, @unchecked Sendable {
             judge(n, message)
             messages.append(message)
             if acknowledges { acknowledge(n) }
-        case .accepted(let answer): accepted.append(answer)
-        case .error(let error): errors.append(error)
+        case .accepted(let answer):
+            accepted.append(answer)
+            unanswered[answer.id] = nil
+        case .error(let error):
+            errors.append(error)
+            if let id = error.id { unanswered[id] = nil }
         case .caughtUp(let incomplete):
             if !incomplete { caughtUps += 1 }
-            if caughtUps > 1 { violations.append("caught up twice") }
+            if caughtUps > 1 { breaches.append(Breach(.sessionOrder, "caught up twice")) }
             isCaughtUp = caughtUps > 0
         default: break
         }
@@ -76,24 +88,30 @@ package final class SimulationSession: SessionSocket, @unchecked Sendable {
     }
 
     private func judge(_ n: UInt64, _ message: Message) {
-        if n != lastNumber + 1 { violations.append("delivery \(n) after \(lastNumber)") }
+        func demand(_ holds: Bool, _ promise: Promise, _ text: @autoclosure () -> String) {
+            if !holds { breaches.append(Breach(promise, text())) }
+        }
+        demand(n == lastNumber + 1, .sessionOrder, "delivery \(n) after \(lastNumber)")
         lastNumber = n
         let before = lastSeqs[message.conversation] ?? 0
-        if message.seq <= before { violations.append("\(message.conversation): seq \(message.seq) after \(before)") }
+        demand(message.seq > before, .sessionOrder, "\(message.conversation): seq \(message.seq) after \(before)")
         lastSeqs[message.conversation] = message.seq
-        if let welcome, message.originDevice == welcome.device, message.sender == welcome.user {
-            violations.append("\(message.conversation): sent its own \(message.seq)")
-        }
-        if lastNumber - acknowledged > UInt64(window) { violations.append("\(lastNumber - acknowledged) outstanding") }
+        let isOwn = message.originDevice == welcome?.device && message.sender == welcome?.user
+        demand(!isOwn, .sessionOrder, "\(message.conversation): sent its own \(message.seq)")
+        let outstanding = lastNumber - acknowledged
+        demand(outstanding <= UInt64(window), .boundedMemory, "\(outstanding) outstanding of \(window)")
     }
 
-    package func close(code: UInt16, reason: String) { ended(code) }
+    package func close(code: UInt16, reason: String) {
+        closedByNode = true
+        ended(code)
+    }
     package func setReading(_ reading: Bool) {}
 
     package func ping(_ payload: ByteBuffer) {
         executor.schedule(after: executor.random(100_000...3_000_000)) { [weak self] in
             guard let self, self.closeCode == nil else { return }
-            self.events?.pong(payload)
+            self.gate.pass { self.events?.pong(payload) }
         }
     }
 
@@ -115,11 +133,12 @@ package final class SimulationSession: SessionSocket, @unchecked Sendable {
 
     private func sendFrames(_ list: [ByteBuffer]) {
         guard closeCode == nil else { return }
-        events?.received(list)
+        gate.pass { [weak self] in self?.events?.received(list) }
     }
 
     /// Frames that arrive in one read.
     package func send(_ list: [ClientSend]) {
+        for send in list { if let id = send.id { unanswered[id] = (executor.now, gate.paused) } }
         let buffers = list.map { send in
             var buffer = ByteBuffer()
             ClientFrame.send(send).write(into: &buffer)
@@ -136,6 +155,13 @@ package final class SimulationSession: SessionSocket, @unchecked Sendable {
         send([ClientSend(id: id, conversation: nil, toUser: user, content: ByteBuffer(string: "\"\(text)\""))])
     }
 
+    /// For how long the oldest send has been without an answer, in nanoseconds of the node's running.
+    package var longestWait: UInt64 {
+        guard closeCode == nil else { return 0 }
+        let paused = gate.paused
+        return unanswered.values.reduce(0) { max($0, executor.now - $1.sent - (paused - $1.paused)) }
+    }
+
     // MARK: Its end
 
     private func ended(_ code: UInt16) {
@@ -147,7 +173,7 @@ package final class SimulationSession: SessionSocket, @unchecked Sendable {
     /// The client goes away.
     package func disconnect() {
         ended(1006)
-        executor.perform { events?.closed() }
+        executor.perform { gate.pass { [weak self] in self?.events?.closed() } }
     }
 
     /// The node went away, and tells nothing any more.

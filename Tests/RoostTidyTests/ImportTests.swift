@@ -40,7 +40,7 @@ import Testing
             ]
         ),
         (
-            "RoostCLI", ["RoostModel", "RoostProtocol", "RoostClient", "RoostServer", "RoostNode"],
+            "RoostCLI", ["RoostModel", "RoostProtocol", "RoostClient", "RoostServer", "RoostNode", "RoostSimulation"],
             [
                 "ArgumentParser", "AsyncHTTPClient", "Histogram", "NIOCore", "NIOPosix", "Logging", "Foundation",
                 "Dispatch", "Synchronization",

@@ -74,3 +74,54 @@ extension Node {
     /// Sessions that live here.
     package var sessionCount: Int { sessions.count }
 }
+
+extension Node {
+    /// A replica's place in Raft, and the term of its entry at an index.
+    package struct RaftView: Sendable {
+        package var leads: Bool
+        package var term: UInt64
+        package var entryTerm: UInt64?
+    }
+
+    package func raftView(of partition: PartitionID, at index: UInt64) -> RaftView? {
+        partitions[partition]?.onCore { partition in
+            RaftView(
+                leads: partition.isLeader, term: partition.raft.term, entryTerm: partition.raft.entryTerm(at: index))
+        }
+    }
+
+    /// What waits in this node; each line is something that is not done. Empty once a cluster is at rest.
+    package func unfinished() -> [String] {
+        var found: [String] = []
+        if calls.count > 0 { found.append("\(calls.count) calls not answered") }
+        if !writes.isEmpty || !stalledWrites.isEmpty { found.append("writes not submitted") }
+        let flying = writesInFlight.values.reduce(0, +)
+        if flying > 0 { found.append("\(flying) writes not synced") }
+        for partition in sortedPartitions {
+            partition.onCore { partition in
+                if !partition.waiting.isEmpty || !partition.proposing.isEmpty || !partition.reads.isEmpty {
+                    found.append("partition \(partition.id): proposals or reads not answered")
+                }
+                if partition.raft.commitIndex < partition.raft.lastIndex {
+                    found.append("partition \(partition.id): entries not committed")
+                }
+            }
+        }
+        return found.map { "\(me): \($0)" }
+    }
+
+    /// Who is connected, by this node's presence table: user, device, node and session.
+    package func presenceView() -> [String] {
+        configuration.nodes.map(\.id).sorted().flatMap { node in
+            presence.devices(on: node).map { "\($0.user) \($0.device) \(node) \($0.session)" }
+        }
+    }
+
+    /// Who is connected here.
+    package func ownSessions() -> [String] {
+        sessions.values.map { entry in
+            let request = entry.device.request
+            return "\(request.user) \(request.device) \(me) \(entry.device.session)"
+        }.sorted()
+    }
+}

@@ -1,0 +1,167 @@
+internal import ArgumentParser
+internal import Foundation
+internal import RoostModel
+internal import RoostSimulation
+
+struct SimulateCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "simulate", abstract: "Run whole clusters in virtual time, with faults, and check what is promised.",
+        discussion: """
+            Every seed is one run: so many nodes, users and faults, in an order that is the same on every machine. A \
+            run that breaks a promise is a line with its seed, and the exit is 1. Seeds run in child processes, one \
+            for each job, since a run has one thread.
+            """)
+
+    @Option(help: "Seeds, as 7 or 1-100.")
+    var seeds = "1-20"
+    @Option(help: "One seed, in this process.")
+    var seed: UInt64?
+    @Flag(help: "With --seed: print what happens.")
+    var trace = false
+    @Option(help: "Nodes of a cluster, as 3 or 3-7; the seed chooses.")
+    var nodes = "3-5"
+    @Option(help: "One of \(Scenario.allCases.map(\.rawValue).joined(separator: ", ")).")
+    var scenario = Scenario.mixed.rawValue
+    @Option(help: "Virtual seconds with faults.")
+    var virtualSeconds: UInt64 = 300
+    @Option(help: "Child processes (default: one for each processor).")
+    var jobs: Int?
+    @Flag(help: "Print JSON.")
+    var json = false
+    @Flag(help: "Break a rule on purpose, one after the other, and see how soon it is noticed.")
+    var planted = false
+    @Option(help: "Only the rules of these names, separated by commas.")
+    var rule: String?
+    @Option(help: .hidden)
+    var worker: String?
+
+    func run() async throws {
+        let options = try self.options()
+        if let worker {
+            try SimulationWorker.run(seeds: try Self.list(worker), options: options)
+        } else if let seed {
+            try runOne(seed, options)
+        } else if planted {
+            try runPlanted()
+        } else {
+            try runMany()
+        }
+    }
+
+    private func options() throws -> SimulationRun.Options {
+        var options = SimulationRun.Options()
+        let range = try Self.range(nodes, "--nodes")
+        guard range.lowerBound >= 1, range.upperBound <= 9 else { throw Failure("--nodes must be 1 to 9", .usage) }
+        options.nodes = Int(range.lowerBound)...Int(range.upperBound)
+        guard let scenario = Scenario(rawValue: scenario) else {
+            throw Failure("--scenario: there is no \"\(scenario)\"", .usage)
+        }
+        options.scenario = scenario
+        guard (1...86_400).contains(virtualSeconds) else {
+            throw Failure("--virtual-seconds must be 1 to 86400", .usage)
+        }
+        options.virtualSeconds = virtualSeconds
+        if let rule, !planted {
+            for name in rule.split(separator: ",") {
+                guard let found = PlantedRule.all.first(where: { $0.name == name }) else {
+                    throw Failure("--rule: there is no \"\(name)\"", .usage)
+                }
+                found.plant(in: &options)
+            }
+        }
+        return options
+    }
+
+    static func range(_ text: String, _ option: String) throws -> ClosedRange<UInt64> {
+        let parts = text.split(separator: "-", omittingEmptySubsequences: false).map { UInt64($0) }
+        guard let first = parts.first ?? nil, let last = parts.last ?? nil, parts.count <= 2, first <= last else {
+            throw Failure("\(option): \"\(text)\" is neither a number nor a range such as 1-100", .usage)
+        }
+        return first...last
+    }
+
+    private static func list(_ text: String) throws -> [UInt64] {
+        try text.split(separator: ",").map {
+            guard let seed = UInt64($0) else { throw Failure("--worker: \"\($0)\" is no seed", .usage) }
+            return seed
+        }
+    }
+
+    // MARK: One
+
+    private func runOne(_ seed: UInt64, _ options: SimulationRun.Options) throws {
+        let print: ((String) -> Void)? = trace ? { Console.out($0) } : nil
+        var run = try SimulationRun(seed: seed, options: options, trace: print)
+        let start = ContinuousClock.now
+        let report = try run.run()
+        let outcome = SimulationOutcome(report, seconds: start.duration(to: .now).seconds)
+        if json {
+            Console.out(outcome.line)
+        } else {
+            for breach in outcome.breaches { Console.out(outcome.text(of: breach)) }
+            // The time that it took is no part of what is the same every time.
+            Console.out(outcome.summary)
+        }
+        if !outcome.breaches.isEmpty { throw ExitCode.failure }
+    }
+
+    // MARK: Many
+
+    private var arguments: [String] {
+        var list = ["--nodes", nodes, "--scenario", scenario, "--virtual-seconds", String(virtualSeconds)]
+        if let rule, !planted { list += ["--rule", rule] }
+        return list
+    }
+
+    private var jobCount: Int { max(1, jobs ?? ProcessInfo.processInfo.activeProcessorCount) }
+
+    private func runMany() throws {
+        let range = try Self.range(seeds, "--seeds")
+        guard range.count <= 10_000_000 else { throw Failure("--seeds: at most ten million", .usage) }
+        let pool = SimulationPool(jobs: jobCount, arguments: arguments)
+        let start = ContinuousClock.now
+        var total = SimulationTotal()
+        try pool.run(Array(range)) { outcome in
+            total.add(outcome)
+            if json { return }
+            if isatty(2) == 1 { Console.write("\r\u{1b}[K", to: 2) }
+            for breach in outcome.breaches { Console.out(outcome.text(of: breach)) }
+            if isatty(2) == 1 { Console.write("\(total.runs) of \(range.count) seeds", to: 2) }
+            return
+        }
+        if isatty(2) == 1 { Console.write("\r\u{1b}[K", to: 2) }
+        let seconds = start.duration(to: .now).seconds
+        if json { Console.out(total.json(seconds: seconds)) } else { Console.out(total.summary(seconds: seconds)) }
+        if !total.failed.isEmpty { throw ExitCode.failure }
+    }
+
+    // MARK: On purpose
+
+    private func runPlanted() throws {
+        let names = rule?.split(separator: ",").map(String.init)
+        var isMissed = false
+        Console.out("| rule | broken by | scenario | caught as | seeds needed |")
+        Console.out("| --- | --- | --- | --- | --- |")
+        for rule in PlantedRule.all where names?.contains(rule.name) ?? true {
+            var list = ["--nodes", rule.nodes, "--scenario", rule.scenario.rawValue, "--rule", rule.name]
+            list += ["--virtual-seconds", String(rule.virtualSeconds)]
+            let pool = SimulationPool(jobs: jobCount, arguments: list)
+            var caught: SimulationOutcome?
+            let seeds = try Self.range(seeds, "--seeds")
+            try pool.run(Array(seeds), until: { caught != nil }) { outcome in
+                if !outcome.breaches.isEmpty, outcome.seed < caught?.seed ?? .max { caught = outcome }
+            }
+            let promises = Set(caught?.breaches.map(\.promise) ?? []).sorted().joined(separator: ", ")
+            let needed = caught.map { String($0.seed - seeds.lowerBound + 1) } ?? "not in \(seeds.count)"
+            if caught == nil { isMissed = true }
+            Console.out("| \(rule.rule) | \(rule.name) | \(rule.scenario.rawValue) | \(promises) | \(needed) |")
+        }
+        if isMissed { throw ExitCode.failure }
+    }
+}
+
+extension Duration {
+    var seconds: Double {
+        Double(components.seconds) + Double(components.attoseconds) / 1e18
+    }
+}

@@ -1,0 +1,144 @@
+package import RoostModel
+
+/// What goes wrong in a run: drawn from its seed, so that some runs are gentle and others brutal.
+package struct FaultPlan: Sendable {
+    package enum Kind: String, Sendable, CaseIterable {
+        /// kill -9 of a node, which comes back after a while.
+        case crash
+        /// kill -9 of all nodes at once.
+        case crashAll = "crash-all"
+        /// SIGTERM: the node drains, ends and comes back.
+        case drain
+        /// A node stands still (SIGSTOP), and goes on.
+        case pause
+        /// A connection is lost, and made anew.
+        case lostConnection = "lost-connection"
+        /// A link is cut, and both ends know.
+        case cut
+        /// Nothing arrives on a link, and nobody is told.
+        case silence
+        /// The same in one direction.
+        case oneWay = "one-way"
+        /// A node is cut off from all others.
+        case isolation
+        /// The cluster falls into two parts.
+        case split
+        case slowLink = "slow-link"
+        case slowDisk = "slow-disk"
+        /// A sync fails: the process ends, and comes back.
+        case failedSync = "failed-sync"
+        /// The wall clock jumps, up to an hour either way.
+        case clockJump = "clock-jump"
+        /// No space on the disk for a while.
+        case fullDisk = "full-disk"
+        /// A node's disk is replaced by a blank one.
+        case wipe
+        /// A bit of a row is turned over.
+        case flippedBit = "flipped-bit"
+
+        /// Those that need a node to replace what it lost: off until a run asks for them.
+        package static let damage: [Kind] = [.fullDisk, .wipe, .flippedBit]
+    }
+
+    package struct Weighted: Sendable {
+        package var kind: Kind
+        package var weight: UInt64
+    }
+
+    package var kinds: [Weighted] = []
+    /// Mean virtual milliseconds from one fault to the next.
+    package var gap: UInt64 = 10_000
+    /// How long a fault lasts, in milliseconds.
+    package var lasts: ClosedRange<UInt64> = 500...10_000
+    /// No more nodes are harmed at a time than leaves every partition a majority.
+    package var sparesMajority = false
+    /// Of all links, in nanoseconds.
+    package var latency: ClosedRange<UInt64> = 50_000...1_000_000
+    /// Of all disks, in nanoseconds.
+    package var commit: ClosedRange<UInt64> = 100_000...1_500_000
+    /// In a thousand.
+    package var duplicates: UInt64 = 0
+    /// Largest drift of a monotonic clock, in parts per million.
+    package var drift = 0
+
+    package init() {}
+
+    package static func draw(
+        _ scenario: Scenario, allowed: Set<Kind>, using generator: inout SeededGenerator
+    ) -> FaultPlan {
+        var plan = FaultPlan()
+        func random(_ range: ClosedRange<UInt64>) -> UInt64 { .random(in: range, using: &generator) }
+        // Even on a scale of doublings: 1.5 s to 48 s, or as the scenario has it.
+        let doublings = scenario.doublings
+        plan.gap = 1_500 << random(doublings)
+        plan.gap += random(0...plan.gap)
+        plan.sparesMajority = random(0...2) != 0
+        let longest: UInt64 = [3_000, 10_000, 30_000][Int(random(0...2))]
+        plan.lasts = 100...longest
+        plan.latency = [50_000...300_000, 50_000...2_000_000, 1_000_000...40_000_000][Int(random(0...2))]
+        plan.commit = [50_000...300_000, 100_000...3_000_000, 500_000...30_000_000][Int(random(0...2))]
+        plan.duplicates = random(0...1) == 0 ? 0 : random(1...1_000)
+        plan.drift = [0, 200, 20_000][Int(random(0...2))]
+        for kind in Kind.allCases where scenario.kinds.contains(kind) && allowed.contains(kind) {
+            // Each kind is in two runs of three, rarely or often.
+            let weight = random(0...2) == 0 ? 0 : kind.weight * (1 << random(0...3))
+            if weight > 0 { plan.kinds.append(Weighted(kind: kind, weight: weight)) }
+        }
+        return plan
+    }
+
+    package var summary: String {
+        let list = kinds.map { "\($0.kind.rawValue)×\($0.weight)" }.joined(separator: " ")
+        return "a fault in \(gap) ms, of up to \(lasts.upperBound) ms, "
+            + "\(sparesMajority ? "sparing a majority" : "sparing nobody"): \(list)"
+    }
+}
+
+extension FaultPlan.Kind {
+    fileprivate var weight: UInt64 {
+        switch self {
+        case .crashAll, .wipe, .split, .drain: 1
+        case .fullDisk, .flippedBit, .failedSync: 2
+        case .crash, .pause, .lostConnection: 4
+        default: 3
+        }
+    }
+}
+
+/// Which kinds of trouble a run may have.
+package enum Scenario: String, Sendable, CaseIterable {
+    /// Everything, as the seed has it.
+    case mixed
+    /// No faults at all: only clients that come and go.
+    case quiet
+    /// Rare faults.
+    case gentle
+    /// Often and together.
+    case brutal
+    case crashes
+    case partitions
+    case pauses
+    case clocks
+    case disks
+
+    package var kinds: Set<FaultPlan.Kind> {
+        switch self {
+        case .mixed, .gentle, .brutal: Set(FaultPlan.Kind.allCases)
+        case .quiet: []
+        case .crashes: [.crash, .crashAll, .drain, .failedSync, .wipe]
+        case .partitions: [.lostConnection, .cut, .silence, .oneWay, .isolation, .split, .slowLink]
+        case .pauses: [.pause, .slowLink, .slowDisk]
+        case .clocks: [.clockJump, .crash, .pause]
+        case .disks: [.slowDisk, .failedSync, .fullDisk, .wipe, .flippedBit, .crash]
+        }
+    }
+
+    /// The mean gap between faults is 1.5 s doubled so often.
+    var doublings: ClosedRange<UInt64> {
+        switch self {
+        case .gentle: 3...5
+        case .brutal: 0...1
+        default: 0...4
+        }
+    }
+}

@@ -1,0 +1,243 @@
+package import RoostModel
+import RoostNode
+import RoostStorage
+
+/// Does to a cluster what a fault plan says, and undoes it.
+package final class Nemesis {
+    private struct Active {
+        var kind: FaultPlan.Kind
+        /// Harmed by it, as far as one can say: they may be missing from every majority.
+        var nodes: [NodeID]
+        var end: UInt64
+        var undo: () throws -> Void
+    }
+
+    private let cluster: SimulationCluster
+    private let plan: FaultPlan
+    private var generator: SeededGenerator
+    private var active: [Active] = []
+    private var next: UInt64
+    /// When the last fault came or ended, in virtual nanoseconds.
+    package private(set) var changedAt: UInt64 = 0
+    package private(set) var counts: [FaultPlan.Kind: Int] = [:]
+
+    package init(cluster: SimulationCluster, plan: FaultPlan, seed: UInt64) throws {
+        self.cluster = cluster
+        self.plan = plan
+        generator = SeededGenerator(seed: seed)
+        next = 0
+        cluster.network.latency = plan.latency
+        cluster.network.duplicates = plan.duplicates
+        for node in cluster.nodeIDs {
+            if plan.drift > 0 { cluster.setDrift(node, Int.random(in: -plan.drift...plan.drift, using: &generator)) }
+            cluster.changeDisk(node) { $0.commit = plan.commit }
+        }
+        next = drawNext()
+    }
+
+    private func random(_ range: ClosedRange<UInt64>) -> UInt64 { .random(in: range, using: &generator) }
+
+    /// Gaps between faults are evenly spread up to twice their mean.
+    private func drawNext() -> UInt64 { cluster.executor.now + random(0...2 * plan.gap) * 1_000_000 }
+
+    /// When there is something to do next.
+    package var deadline: UInt64 {
+        min(plan.kinds.isEmpty ? .max : next, active.map(\.end).min() ?? .max)
+    }
+
+    /// Does what is due.
+    package func act() throws {
+        let now = cluster.executor.now
+        for fault in active where fault.end <= now { try undo(fault) }
+        active.removeAll { $0.end <= now }
+        restartEnded()
+        guard now >= next else { return }
+        next = drawNext()
+        let total = plan.kinds.reduce(0) { $0 + $1.weight }
+        guard total > 0 else { return }
+        var draw = random(0...total - 1)
+        for kind in plan.kinds {
+            if draw < kind.weight { return try inflict(kind.kind) }
+            draw -= kind.weight
+        }
+    }
+
+    /// Ends everything: from here on the cluster has to come right by itself.
+    package func heal() throws {
+        for fault in active { try undo(fault) }
+        active.removeAll()
+        for a in cluster.nodeIDs {
+            cluster.resume(a)
+            cluster.changeDisk(a) {
+                $0.isFull = false
+                $0.failsNext = false
+            }
+            for b in cluster.nodeIDs where a < b { cluster.network.heal(a, b) }
+        }
+        for node in cluster.nodeIDs { try cluster.start(node) }
+        changedAt = cluster.executor.now
+        cluster.note("healed")
+    }
+
+    private func undo(_ fault: Active) throws {
+        cluster.note("over: \(fault.kind.rawValue) \(fault.nodes.map(\.name).joined(separator: " "))")
+        try fault.undo()
+        changedAt = cluster.executor.now
+    }
+
+    // MARK: Who is well
+
+    /// Nodes that no fault touches, where so few are touched that every partition has a majority among them; nil where
+    /// that is not so, or where links or disks are slow.
+    package var unharmed: [NodeID]? {
+        let mild: Set<FaultPlan.Kind> = [.crash, .isolation, .drain, .failedSync]
+        guard active.allSatisfy({ mild.contains($0.kind) }) else { return nil }
+        let harmed = Set(active.flatMap(\.nodes))
+        guard harmed.count <= tolerable else { return nil }
+        let well = cluster.nodeIDs.filter { !harmed.contains($0) }
+        return well.allSatisfy { cluster.running[$0] != nil && !cluster.isPaused($0) } ? well : nil
+    }
+
+    private var tolerable: Int { (cluster.configuration.replication - 1) / 2 }
+
+    /// A process that ended by itself is started again after a while, as a supervisor would.
+    private func restartEnded() {
+        let restarting: Set<FaultPlan.Kind> = [.crash, .crashAll, .drain, .wipe, .failedSync]
+        let down = Set(active.flatMap { restarting.contains($0.kind) ? $0.nodes : [] })
+        for node in cluster.nodeIDs where cluster.running[node] == nil && !down.contains(node) {
+            begin(.failedSync, [node]) { [cluster] in try cluster.start(node) }
+        }
+    }
+
+    // MARK: Faults
+
+    private func begin(_ kind: FaultPlan.Kind, _ nodes: [NodeID], _ undo: @escaping () throws -> Void) {
+        let longest = kind == .pause ? max(plan.lasts.upperBound, 120_000) : plan.lasts.upperBound
+        // Mostly short, sometimes long.
+        let bound = random(0...3) == 0 ? longest : max(1, longest / 8)
+        let milliseconds = random(plan.lasts.lowerBound...max(plan.lasts.lowerBound, bound))
+        cluster.note("fault: \(kind.rawValue) \(nodes.map(\.name).joined(separator: " ")) for \(milliseconds) ms")
+        counts[kind, default: 0] += 1
+        changedAt = cluster.executor.now
+        active.append(
+            Active(kind: kind, nodes: nodes, end: cluster.executor.now + milliseconds * 1_000_000, undo: undo))
+    }
+
+    private func inflict(_ kind: FaultPlan.Kind) throws {
+        let nodes = cluster.nodeIDs.shuffled(using: &generator)
+        guard let node = nodes.first, let other = nodes.dropFirst().first else { return }
+        let harmed = Set(active.flatMap(\.nodes))
+        if plan.sparesMajority {
+            switch kind {
+            case .crashAll, .split: return
+            // Of links and pauses any end may turn out to be the one that is missing.
+            default: if harmed.union([node]).count > tolerable { return }
+            }
+        }
+        switch kind {
+        case .crash, .crashAll, .drain, .pause, .failedSync, .wipe: try inflict(process: kind, node)
+        case .lostConnection, .cut, .silence, .oneWay, .isolation, .split, .slowLink:
+            inflict(network: kind, node, other, nodes)
+        case .slowDisk, .fullDisk, .flippedBit, .clockJump: try inflict(machine: kind, node)
+        }
+    }
+
+    private func inflict(process kind: FaultPlan.Kind, _ node: NodeID) throws {
+        guard cluster.running[node] != nil, !active.contains(where: { $0.nodes.contains(node) && $0.kind == kind })
+        else { return }
+        switch kind {
+        case .crash:
+            cluster.kill(node)
+            begin(kind, [node]) { [cluster] in try cluster.start(node) }
+        case .crashAll:
+            for node in cluster.nodeIDs { cluster.kill(node) }
+            begin(kind, cluster.nodeIDs) { [cluster] in for node in cluster.nodeIDs { try cluster.start(node) } }
+        case .drain:
+            guard !cluster.isPaused(node) else { return }
+            cluster.ask(node) {
+                await $0.drain()
+            } then: { [cluster] in
+                cluster.kill(node)
+            }
+            begin(kind, [node]) { [cluster] in
+                cluster.kill(node)
+                try cluster.start(node)
+            }
+        case .pause:
+            cluster.pause(node)
+            begin(kind, [node]) { [cluster] in cluster.resume(node) }
+        case .wipe:
+            try cluster.wipe(node)
+            begin(kind, [node]) { [cluster] in try cluster.start(node) }
+        default:
+            cluster.changeDisk(node) { $0.failsNext = true }
+            begin(kind, [node]) { [cluster] in try cluster.start(node) }
+        }
+    }
+
+    private func inflict(network kind: FaultPlan.Kind, _ node: NodeID, _ other: NodeID, _ nodes: [NodeID]) {
+        let network = cluster.network
+        switch kind {
+        case .lostConnection:
+            cluster.note("fault: lost-connection \(node) \(other)")
+            counts[kind, default: 0] += 1
+            changedAt = cluster.executor.now
+            network.drop(node, other)
+        case .cut:
+            network.cut(node, other)
+            begin(kind, [node]) { network.heal(node, other) }
+        case .silence:
+            network.stall(node, other)
+            begin(kind, [node]) { network.heal(node, other) }
+        case .oneWay:
+            network.mute(from: node, to: other)
+            begin(kind, [node]) { network.heal(node, other) }
+        case .isolation:
+            separate([node], from: Array(nodes.dropFirst()), kind)
+        case .split:
+            let size = Int(random(1...UInt64(max(1, nodes.count / 2))))
+            separate(Array(nodes.prefix(size)), from: Array(nodes.dropFirst(size)), kind)
+        default:
+            let least = random(5_000_000...200_000_000)
+            let delay = least...(2 * least)
+            network.slow(from: node, to: other, delay)
+            network.slow(from: other, to: node, delay)
+            begin(kind, [node]) {
+                network.slow(from: node, to: other, nil)
+                network.slow(from: other, to: node, nil)
+            }
+        }
+    }
+
+    private func separate(_ some: [NodeID], from others: [NodeID], _ kind: FaultPlan.Kind) {
+        let network = cluster.network
+        let isSilent = random(0...1) == 0
+        for a in some {
+            for b in others { if isSilent { network.stall(a, b) } else { network.cut(a, b) } }
+        }
+        begin(kind, some) { for a in some { for b in others { network.heal(a, b) } } }
+    }
+
+    private func inflict(machine kind: FaultPlan.Kind, _ node: NodeID) throws {
+        switch kind {
+        case .slowDisk:
+            let least = random(5_000_000...400_000_000)
+            cluster.changeDisk(node) { $0.commit = least...(3 * least) }
+            begin(kind, [node]) { [cluster, plan] in cluster.changeDisk(node) { $0.commit = plan.commit } }
+        case .fullDisk:
+            cluster.changeDisk(node) { $0.isFull = true }
+            begin(kind, [node]) { [cluster] in cluster.changeDisk(node) { $0.isFull = false } }
+        case .flippedBit:
+            guard let disk = cluster.disk(of: node), let place = try disk.flipBit(choosing: generator.next()) else {
+                return
+            }
+            cluster.note("fault: flipped-bit \(node): \(place)")
+            counts[kind, default: 0] += 1
+        default:
+            let hour: Int64 = 3_600_000_000
+            let range = random(0...1) == 0 ? hour : 5_000_000
+            cluster.setWallOffset(node, Int64.random(in: -range...range, using: &generator))
+            counts[kind, default: 0] += 1
+        }
+    }
+}

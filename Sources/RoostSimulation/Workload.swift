@@ -1,0 +1,246 @@
+import NIOCore
+import RoostModel
+import RoostNode
+import RoostProtocol
+
+/// Users, their devices and what they do: everybody sends, devices vanish and come back elsewhere, sends are repeated
+/// under their ids, members come and go, accounts are made twice at once and disabled, histories are read.
+package final class Workload {
+    private let cluster: SimulationCluster
+    private let watch: LogWatch
+    private let history: HistoryWatch
+    private var generator: SeededGenerator
+    package private(set) var devices: [SimulationDevice] = []
+    private var names: [String] = []
+    private var groups: [ConversationID] = []
+    private var channel: ConversationID?
+    /// Of each group: the owner, who changes members, and those who come and go.
+    private var owner: UserID
+    private var guests: [UserID] = []
+    private var count = 0
+    private var races = 0
+    /// Mean virtual milliseconds between two deeds.
+    private let pace: UInt64
+
+    package init(cluster: SimulationCluster, watch: LogWatch, history: HistoryWatch, seed: UInt64) {
+        self.cluster = cluster
+        self.watch = watch
+        self.history = history
+        generator = SeededGenerator(seed: seed)
+        pace = [30, 120, 400][Int.random(in: 0...2, using: &generator)]
+        owner = UserID(foldedUsername: "user-0")
+    }
+
+    private func random(_ range: ClosedRange<Int>) -> Int { .random(in: range, using: &generator) }
+    private func pick<T>(_ list: [T]) -> T? { list.randomElement(using: &generator) }
+    private func uuid() -> UUID128 { .version4(using: &generator) }
+
+    package var sent: Int { devices.reduce(0) { $0 + $1.sent.count } }
+    package var accepted: Int { devices.reduce(0) { $0 + $1.accepted.count } }
+    package var received: Int { devices.reduce(0) { $0 + $1.received.values.reduce(0) { $0 + $1.count } } }
+
+    // MARK: Before the faults
+
+    /// Accounts, conversations and devices; false where the cluster did not take them.
+    package func prepare() -> Bool {
+        let users = random(3...8)
+        names = (0..<users).map { "user-\($0)" }
+        for name in names + ["judged"] {
+            guard case .created? = propose(.createAccount(account(name, salt: "first"))) else { return false }
+        }
+        let ids = names.map { UserID(foldedUsername: $0) }
+        guests = Array(ids.suffix(max(1, users / 3)))
+        for number in 0..<random(1...3) {
+            let id = ConversationID(uuid())
+            guard make(id, .group, Array(ids.dropFirst())) else { return false }
+            groups.append(id)
+            history.begin(group: id, with: guests, number: number)
+        }
+        let id = ConversationID(uuid())
+        guard make(id, .channel, Array(ids.dropFirst())) else { return false }
+        channel = id
+        for name in names {
+            for number in 0..<random(1...3) {
+                guard let device = DeviceID("device-\(number)") else { continue }
+                devices.append(makeDevice(UserID(foldedUsername: name), device))
+            }
+        }
+        for device in devices { device.connect() }
+        return cluster.run(milliseconds: 20_000) { devices.allSatisfy(\.isCaughtUp) }
+    }
+
+    private func makeDevice(_ user: UserID, _ id: DeviceID) -> SimulationDevice {
+        let device = SimulationDevice(user: user, device: id, cluster: cluster)
+        // One in eight is slow enough to fill its window.
+        if random(0...7) == 0 { device.acknowledgeAfter = 500_000_000...3_000_000_000 }
+        device.onAccepted = { [watch, history] device, sent, answer in
+            watch.accepted(answer.id, in: answer.conversation, from: device.user)
+            history.accepted(sent, answer, by: device)
+        }
+        device.onMessage = { [history] in history.saw($1, by: $0) }
+        return device
+    }
+
+    private func account(_ name: String, salt: String) -> AccountRecord {
+        AccountRecord(
+            user: UserID(foldedUsername: name), username: name, passwordHash: salt, role: .user,
+            createdAt: SimulationClock.begin)
+    }
+
+    private func make(_ id: ConversationID, _ type: ConversationType, _ members: [UserID]) -> Bool {
+        let command = CreateConversationCommand(
+            id: id, type: type, name: nil, creator: owner, members: members.sorted())
+        if case .conversation? = propose(.createConversation(command)) { return true }
+        return false
+    }
+
+    private func propose(_ command: Command) -> CommandResult? {
+        guard let node = pick(cluster.nodeIDs.compactMap { cluster.running[$0]?.node }) else { return nil }
+        return cluster.await { await node.propose(command) }
+    }
+
+    // MARK: During the faults
+
+    /// When the next deed is due.
+    package func nextDelay() -> UInt64 { UInt64(random(0...Int(2 * pace * 1_000_000))) }
+
+    package func act() {
+        for _ in 0..<random(1...4) { send() }
+        switch random(0...39) {
+        case 0: pick(devices)?.disconnect()
+        case 1: pick(devices)?.connect(to: pick(cluster.nodeIDs))
+        case 2, 3: changeMember()
+        case 4, 5: readMember()
+        case 6, 7: readHistory()
+        case 8: toggleAccount()
+        case 9, 10: readAccount()
+        case 11: raceForName()
+        case 12, 13: repeatSomething()
+        case 14: reuseSomething()
+        default: break
+        }
+    }
+
+    private func send() {
+        guard let device = pick(devices), device.outbox.count < 60 else { return }
+        count += 1
+        switch random(0...9) {
+        case 0...4: if let group = pick(groups) { device.send(to: group, "m\(count)") }
+        case 5: if let channel { device.send(to: channel, "c\(count)") }
+        default: if let name = pick(names) { device.send(toUser: name, "d\(count)") }
+        }
+    }
+
+    /// The same message again, later, maybe by another device of its sender at another node.
+    private func repeatSomething() {
+        guard let device = pick(devices), let sent = pick(Array(device.sent.suffix(200))),
+            let answer = device.accepted[sent.id],
+            let other = pick(devices.filter { $0.user == device.user && $0.isConnected })
+        else { return }
+        other.repeatSend(sent.send, answered: answer)
+    }
+
+    private func reuseSomething() {
+        guard let device = pick(devices), let sent = pick(Array(device.sent.suffix(200))),
+            device.accepted[sent.id] != nil, device.isConnected
+        else { return }
+        var send = sent.send
+        send.content = ByteBuffer(string: "\"another\"")
+        device.reuse(send)
+    }
+
+    private func ask<T: Sendable>(
+        _ body: @escaping @Sendable (Node) async -> T, then end: @escaping @Sendable (T) -> Void
+    ) {
+        guard let node = pick(cluster.nodeIDs.filter { cluster.running[$0] != nil }) else { return }
+        cluster.ask(node, body, then: end)
+    }
+
+    private func changeMember() {
+        guard let group = pick(groups), let guest = pick(guests) else { return }
+        let joins = random(0...1) == 0
+        guard let call = history.calls(.write(joins ? 1 : 0), on: .member(group, guest)) else { return }
+        let command = Command.changeMembers(
+            ChangeMembersCommand(conversation: group, actor: owner, users: [guest], action: joins ? .add : .remove))
+        ask {
+            await $0.propose(command)
+        } then: { [history] result in
+            if case .done = result { history.answers(call) }
+        }
+    }
+
+    private func readMember() {
+        guard let group = pick(groups), let guest = pick(guests),
+            let call = history.calls(.read(0), on: .member(group, guest))
+        else { return }
+        ask {
+            await $0.read(.conversation(group))
+        } then: { [history] response in
+            guard case .conversation(let found) = response else { return history.deny(response, call) }
+            history.answers(call, found.members.contains { $0.user == guest && $0.current } ? 1 : 0)
+        }
+    }
+
+    /// Of an account that does nothing else, so that nobody's sessions end by it.
+    private func toggleAccount() {
+        let user = UserID(foldedUsername: "judged")
+        let disabled = random(0...1) == 0
+        guard let call = history.calls(.write(disabled ? 1 : 0), on: .disabled(user)) else { return }
+        ask {
+            await $0.propose(.setAccountDisabled(user: user, disabled: disabled))
+        } then: { [history] result in
+            if case .done = result { history.answers(call) }
+        }
+    }
+
+    private func readAccount() {
+        let user = UserID(foldedUsername: "judged")
+        guard let call = history.calls(.read(0), on: .disabled(user)) else { return }
+        ask {
+            await $0.read(.account(user))
+        } then: { [history] response in
+            guard case .account(let record) = response else { return history.deny(response, call) }
+            history.answers(call, record.disabled ? 1 : 0)
+        }
+    }
+
+    private func readHistory() {
+        guard let group = pick(groups) else { return }
+        let least = history.head(of: group)
+        let reader = owner
+        ask {
+            await $0.read(
+                .history(conversation: group, user: reader, before: .max, after: nil, skip: 0, limit: 50))
+        } then: { [history] response in
+            history.read(response, of: group, atLeast: least)
+        }
+    }
+
+    /// Two register the same name at once, at two nodes.
+    private func raceForName() {
+        races += 1
+        let name = "racer-\(races)"
+        for salt in ["one", "two"] {
+            let record = account(name, salt: salt)
+            ask {
+                await $0.propose(.createAccount(record))
+            } then: { [history] result in
+                if case .created = result { history.created(record) }
+            }
+        }
+    }
+
+    // MARK: After the faults
+
+    /// Whoever registered a name still has it.
+    package func verifyAccounts() {
+        for record in history.createdAccounts {
+            guard let node = cluster.nodeIDs.compactMap({ cluster.running[$0]?.node }).first else { return }
+            let answer = cluster.await { await node.read(.account(record.user)) }
+            guard case .account(let found)? = answer, found == record else {
+                history.broke(.oneAccount, "\(record.username) was made, and is not there as it was made")
+                continue
+            }
+        }
+    }
+}
