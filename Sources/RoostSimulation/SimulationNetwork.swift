@@ -193,9 +193,9 @@ private final class SimulationTransport: Transport {
         network.send(frames, from: node, to: other, lane: lane)
     }
     func queuedBytes(to node: NodeID) -> Int { 0 }
-    func reset(_ other: NodeID) {
+    func reset(_ other: NodeID, reason: String) {
         network.executor.schedule(after: 0) { [network, node] in
-            network.end(SimulationNetwork.Pair(node, other), reason: "reset")
+            network.end(SimulationNetwork.Pair(node, other), reason: reason)
         }
     }
     func linkInfo() -> [LinkInfo] { [] }

@@ -187,7 +187,7 @@ extension ProcessSuite {
                 kill(first, SIGKILL)
                 try await eventually("node-2 is ready again") { readyLines("node-2") == 2 }
                 #expect(pid(of: "node-2", cluster) != first)
-                #expect(up.errors.contains("node-2 was ended by signal 9"))
+                #expect(up.errors.contains("node-2 was killed (signal 9); starting it again in 0.5 s"))
                 #expect(try await cluster.api(1, "GET", "conversations", token: alice.token).status == 200)
 
                 let session = try await cluster.live(alice, "d", at: 1)

@@ -307,8 +307,9 @@ extension RandomValues {
         case 15: .acks(list { AckBatch(partition: $0.partition(), cursors: $0.list { $0.cursor() }) })
         case 16: .reaches(list { $0.node() })
         case 17: .relayed(RelayedFrame(origin: node(), target: node(), frame: blob()))
+        case 18: .draining
         default: .revoked(list { $0.id() })
         }
     }
-    static let frameKinds = 19
+    static let frameKinds = 20
 }

@@ -1,3 +1,4 @@
+import Logging
 import RoostCluster
 import RoostConsensus
 package import RoostModel
@@ -20,6 +21,13 @@ extension Node {
             replication: Int(record?.replication ?? UInt16(configuration.replication)), partitions: now,
             links: context.transport.linkInfo(), presenceVersions: presence.versions,
             onlineDevices: presence.onlineDevices, localSessions: sessions.count)
+    }
+
+    /// A start that takes long says why, once for each reason.
+    func tellWaiting() {
+        guard phase == .founding || phase == .starting, let reason = waitingFor, reason != saidWaiting else { return }
+        saidWaiting = reason
+        context.logger.notice("not serving yet: \(reason)")
     }
 
     private var waitingFor: String? {
