@@ -63,6 +63,7 @@ struct SessionTerminal {
             case .disconnected(let reason, let delay):
                 if !wasConnected, Date().addingTimeInterval(Double(delay) / 1_000) > deadline {
                     await session.close()
+                    await state.connected()
                     throw Failure("no server was reached: \(reason)", .unavailable)
                 }
                 if wasConnected { Console.note("disconnected: \(reason); again in \(delay) ms") }

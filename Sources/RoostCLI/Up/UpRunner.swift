@@ -10,7 +10,7 @@ final class UpRunner: @unchecked Sendable {
     private let logLevel: String
     private let queue = DispatchQueue(label: "roost.up")
     private var supervisor: Supervisor
-    private var children: [ChildProcess?]
+    private var children: [SupervisedProcess?]
     private var splitters: [[LineSplitter]]
     private var readyLines: [ReadyLine?]
     private var signals: [any DispatchSourceSignal] = []
@@ -107,7 +107,7 @@ final class UpRunner: @unchecked Sendable {
     private func spawn(_ node: Int) {
         splitters[node] = [LineSplitter(), LineSplitter()]
         do {
-            children[node] = try ChildProcess(
+            children[node] = try SupervisedProcess(
                 executable: "/proc/self/exe",
                 arguments: [
                     "node", "--id", name(node), "--config", configPath, "--log-level", logLevel, "--exit-with-parent",
@@ -125,7 +125,7 @@ final class UpRunner: @unchecked Sendable {
         feed(.exited(node, exit))
     }
 
-    private func took(_ data: Data, _ kind: ChildProcess.Output, from node: Int) {
+    private func took(_ data: Data, _ kind: SupervisedProcess.Output, from node: Int) {
         let index = kind == .out ? 0 : 1
         let lines = data.isEmpty ? splitters[node][index].finish() : splitters[node][index].feed(data)
         for line in lines {

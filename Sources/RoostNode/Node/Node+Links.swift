@@ -52,8 +52,9 @@ extension Node {
     private func unlinked(_ node: NodeID, reason: String) {
         guard let peer = peers[node], peer.onCore({ $0.isUp }) else { return }
         peer.onCore { $0.linkDown() }
-        // Who has said goodbye may hang up.
-        let expected = swim.state(of: node)?.status == .left || drainingPeers.contains(node)
+        // Who has said goodbye may hang up, and that a node is dead has been said.
+        let status = swim.state(of: node)?.status
+        let expected = status == .left || status == .dead || drainingPeers.contains(node)
         context.logger.log(level: expected ? .debug : .warning, "\(node): link lost: \(reason)")
         drainingEnded(node)
         founding.linkDown(node)
