@@ -114,6 +114,19 @@ package struct ClusterConfig: Sendable, Equatable {
         self.durability = durability
     }
 
+    /// What this replication does not survive, for the operator; nil from three replicas on.
+    package var durabilityWarning: String? {
+        switch replication {
+        case 1:
+            "replication is 1: each message is on one node alone. What it has is unavailable while it is down, and gone "
+                + "with its disk"
+        case 2:
+            "replication is 2: crashes lose nothing, but both replicas must be up to send, and a lost disk cannot be "
+                + "filled anew"
+        default: nil
+        }
+    }
+
     package func node(_ id: NodeID) -> Node? { nodes.first { $0.id == id } }
 
     /// Stable hash of the fields that found a cluster: a file that differs in them belongs to another cluster.

@@ -146,18 +146,16 @@ actor Peer {
         return urgent + bulk
     }
 
-    /// Hands what was gathered to the transport. Where the link's queue is full, the link is made anew: everything that
-    /// rides on it repairs itself by a new link, nothing by a hole in it. Returns what has to go through the relay.
+    /// Hands what was gathered to the transport. Where it is not taken (the link's queue is full, or the link is just
+    /// breaking), the link is made anew: everything that rides on it repairs itself by a new link, nothing by a hole in
+    /// it. Returns what has to go through the relay.
     func flush() -> [PeerFrame] {
         let (urgent, bulk) = take()
         guard link != nil else { return relay == nil ? [] : urgent + bulk }
         var taken = true
         if !urgent.isEmpty { taken = context.transport.send(urgent, to: id, lane: .control) }
         if taken && !bulk.isEmpty { taken = context.transport.send(bulk, to: id, lane: .bulk) }
-        if !taken {
-            context.logger.warning("\(id): the link's queue is full, it is made anew")
-            context.transport.reset(id)
-        }
+        if !taken { context.transport.reset(id, reason: "its queue is full") }
         return []
     }
 }

@@ -14,6 +14,8 @@ public enum PeerFrame: Sendable, Equatable {
     case clock(wall: Int64)
     /// With whom the sender has a link, after each change: to these it can relay.
     case reaches([NodeID])
+    /// The sender drains: it takes no leadership until this link ends.
+    case draining
 
     // Raft: appends on lane `bulk`, all else on `control`.
     case raft([RaftEnvelope])

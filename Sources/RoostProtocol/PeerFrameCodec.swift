@@ -16,7 +16,8 @@ public enum PeerFrameCodec {
         case linkPing = 0x13
         case linkPong = 0x14
         case reaches = 0x15
-        case clock = 0x16
+        case draining = 0x16
+        case clock = 0x17
         case raft = 0x20
         case propose = 0x30
         case proposalResults = 0x31
@@ -94,7 +95,7 @@ public enum PeerFrameCodec {
         case .streamStatus(let values): split(values, PeerFrame.streamStatus)
         case .acks(let values): split(values, PeerFrame.acks)
         case .revoked(let values): split(values, PeerFrame.revoked)
-        case .swim, .presence, .founding, .linkPing, .linkPong, .reaches, .clock, .open, .relayed: nil
+        case .swim, .presence, .founding, .linkPing, .linkPong, .reaches, .draining, .clock, .open, .relayed: nil
         }
     }
 
@@ -107,6 +108,7 @@ public enum PeerFrameCodec {
         case .linkPong: .linkPong
         case .clock: .clock
         case .reaches: .reaches
+        case .draining: .draining
         case .raft: .raft
         case .propose: .propose
         case .proposalResults: .proposalResults
@@ -131,6 +133,7 @@ public enum PeerFrameCodec {
         case .linkPing(let token), .linkPong(let token): buffer.writeInteger(token)
         case .clock(let wall): buffer.writeInteger(wall)
         case .reaches(let nodes): buffer.writeArray(nodes)
+        case .draining: break
         case .raft(let envelopes): buffer.writeArray(envelopes)
         case .propose(let proposals): buffer.writeArray(proposals)
         case .proposalResults(let results): buffer.writeArray(results)
@@ -156,6 +159,7 @@ public enum PeerFrameCodec {
         case .linkPong: .linkPong(token: try buffer.readFixed())
         case .clock: .clock(wall: try buffer.readFixed())
         case .reaches: .reaches(try buffer.readArray())
+        case .draining: .draining
         case .raft: .raft(try buffer.readArray())
         case .propose: .propose(try buffer.readArray())
         case .proposalResults: .proposalResults(try buffer.readArray())

@@ -232,8 +232,8 @@ package final class SimulationNetwork: @unchecked Sendable {
             address: identity.address)
     }
 
-    fileprivate func reset(_ a: NodeID, _ b: NodeID) {
-        executor.schedule(after: 0) { [self] in end(Pair(a, b), reason: "reset") }
+    fileprivate func reset(_ a: NodeID, _ b: NodeID, reason: String) {
+        executor.schedule(after: 0) { [self] in end(Pair(a, b), reason: reason) }
     }
 
     private func end(_ pair: Pair, reason: String) {
@@ -338,6 +338,6 @@ private final class SimulationTransport: Transport {
         network.send(frames, from: node, to: other, lane: lane)
     }
     func queuedBytes(to node: NodeID) -> Int { 0 }
-    func reset(_ other: NodeID) { network.reset(node, other) }
+    func reset(_ other: NodeID, reason: String) { network.reset(node, other, reason: reason) }
     func linkInfo() -> [LinkInfo] { [] }
 }

@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import RoostCLI
+
 extension ProcessSuite {
     /// Whatever one client does, another is served.
     @Suite(

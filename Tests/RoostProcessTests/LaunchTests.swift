@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import RoostCLI
+
 extension ProcessSuite {
     @Suite("Starting and stopping")
     struct LaunchTests {
@@ -149,82 +151,6 @@ extension ProcessSuite {
                 try await eventually("delivery") { Deliveries(sessions: [phone]).has(load.accepted) }
                 #expect(Deliveries(sessions: [phone]).faults(accepted: load.accepted) == [])
             }
-        }
-
-        // MARK: roost up
-
-        /// Processes with this word on their command line.
-        private func processes(naming word: String) -> [(pid: pid_t, arguments: [String])] {
-            let entries = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
-            return entries.compactMap { entry in
-                guard let pid = pid_t(entry), let line = FileManager.default.contents(atPath: "/proc/\(pid)/cmdline")
-                else { return nil }
-                let arguments = line.split(separator: 0).map { String(decoding: $0, as: UTF8.self) }
-                return arguments.contains { $0.contains(word) } ? (pid, arguments) : nil
-            }
-        }
-
-        private func pid(of id: String, _ cluster: ProcessCluster) -> pid_t? {
-            processes(naming: cluster.directory).first { $0.arguments.contains(id) }?.pid
-        }
-
-        @Test("`up` starts all, starts a killed node again, and leaves nothing behind", .timeLimit(.minutes(6)))
-        func up() async throws {
-            let cluster = try ProcessCluster()
-            defer { cluster.remove() }
-            let up = try ChildProcess(
-                try RoostProgram.path(), ["up", "--config", cluster.configPath], log: cluster.directory + "/up")
-            defer { for process in processes(naming: cluster.directory) { kill(process.pid, SIGKILL) } }
-            func readyLines(_ id: String) -> Int {
-                up.output.split(separator: "\n").count { $0.hasPrefix("\(id) ready: clients http://127.0.0.1:") }
-            }
-            do {
-                try await eventually("all are ready") { up.output.contains("cluster process-test ready: 3 nodes\n") }
-                for node in cluster.nodes { #expect(readyLines(node.id) == 1) }
-                let alice = try await cluster.account("alice", at: 2)
-
-                let first = try pid(of: "node-2", cluster).orThrow("no process of node-2")
-                kill(first, SIGKILL)
-                try await eventually("node-2 is ready again") { readyLines("node-2") == 2 }
-                #expect(pid(of: "node-2", cluster) != first)
-                #expect(up.errors.contains("node-2 was ended by signal 9"))
-                #expect(try await cluster.api(1, "GET", "conversations", token: alice.token).status == 200)
-
-                let session = try await cluster.live(alice, "d", at: 1)
-                up.kill(SIGTERM)
-                #expect(try await up.exited() == .code(0))
-                #expect([1001, 1012].contains(try await session.closed()))
-                #expect(processes(naming: cluster.directory).isEmpty)
-            } catch {
-                print("\(error)\n\(up.output)\n\(up.errors)")
-                throw error
-            }
-        }
-
-        @Test("`up` that is killed leaves nothing behind either", .timeLimit(.minutes(6)))
-        func upKilled() async throws {
-            let cluster = try ProcessCluster()
-            defer { cluster.remove() }
-            let up = try ChildProcess(
-                try RoostProgram.path(), ["up", "--config", cluster.configPath], log: cluster.directory + "/up")
-            defer { for process in processes(naming: cluster.directory) { kill(process.pid, SIGKILL) } }
-            try await eventually("all are ready") { up.output.contains("ready: 3 nodes\n") }
-            up.kill(SIGKILL)
-            _ = try await up.exited()
-            try await eventually("its nodes end") { processes(naming: cluster.directory).isEmpty }
-        }
-
-        @Test("`up` that can't start a node ends with that node's code", .timeLimit(.minutes(6)))
-        func upFails() async throws {
-            let cluster = try ProcessCluster()
-            defer { cluster.remove() }
-            let squatter = Wire.Squatter(port: cluster.nodes[1].clientPort)
-            defer { withExtendedLifetime(squatter) {} }
-            let up = try await RoostProgram.run(
-                ["up", "--config", cluster.configPath, "--log-level", "error"], in: cluster.directory)
-            #expect(up.status == .code(69), "\(up.errors)")
-            #expect(up.errors.contains("client_port"))
-            #expect(processes(naming: cluster.directory).isEmpty)
         }
     }
 }

@@ -1,5 +1,7 @@
 import Testing
 
+@testable import RoostCLI
+
 extension ProcessSuite {
     /// Three nodes; alice is on the first, bob's two devices on the others.
     @Suite("Messages between nodes", .cluster())

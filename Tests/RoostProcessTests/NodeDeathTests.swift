@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import RoostCLI
+
 extension ProcessSuite {
     @Suite("Nodes that are killed")
     struct NodeDeathTests {

@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import RoostCLI
+
 enum Python {
     /// With the package `websockets`.
     static let isAvailable = run(["-c", "import websockets.asyncio.client"])?.status == .code(0)

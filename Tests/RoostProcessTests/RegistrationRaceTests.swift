@@ -1,5 +1,7 @@
 import Testing
 
+@testable import RoostCLI
+
 extension ProcessSuite {
     @Suite("One account per name", .cluster())
     struct RegistrationRaceTests {

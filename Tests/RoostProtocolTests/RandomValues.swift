@@ -271,7 +271,7 @@ extension RandomValues {
             })
     }
 
-    /// The frame of one of the 20 kinds.
+    /// The frame of one of the 21 kinds.
     mutating func frame(kind: Int) -> PeerFrame {
         switch kind {
         case 0: .swim(swim())
@@ -308,8 +308,9 @@ extension RandomValues {
         case 16: .reaches(list { $0.node() })
         case 17: .clock(wall: Int64(bitPattern: word()))
         case 18: .relayed(RelayedFrame(origin: node(), target: node(), frame: blob()))
+        case 19: .draining
         default: .revoked(list { $0.id() })
         }
     }
-    static let frameKinds = 20
+    static let frameKinds = 21
 }

@@ -128,6 +128,7 @@ enum Samples {
             ("clock", .clock(wall: 0x0006_0102_0304_0506)),
             ("linkPong", .linkPong(token: 0x0102_0304_0506_0708)),
             ("reaches", .reaches(["node-1", "node-3"])),
+            ("draining", .draining),
             raft("preVote", .preVote(term: 4, lastIndex: 200, lastTerm: 3)),
             raft("preVoteReply", .preVoteReply(term: 4, granted: true)),
             raft("vote", .vote(term: 4, lastIndex: 200, lastTerm: 3, transfer: true)),

@@ -178,6 +178,26 @@ import Testing
         world.expectWhole()
     }
 
+    /// All at once, and one after the other within an election: nobody hands leadership to one that is going, too.
+    @Test(arguments: World.seeds(3), [0, 150]) func allDrain(seed: UInt64, apart: UInt64) throws {
+        let world = try World(seed: seed)
+        let group = try busy(world)
+        load(world, group, milliseconds: 500)
+        let nodes = world.cluster.nodeIDs.compactMap { world.cluster.running[$0]?.node }
+        let flags = nodes.map { _ in Flag() }
+        let began = world.cluster.executor.now
+        for (node, flag) in zip(nodes, flags) {
+            world.cluster.spawn {
+                await node.drain()
+            } then: {
+                flag.isSet = true
+            }
+            if apart > 0 { world.cluster.run(milliseconds: apart) }
+        }
+        #expect(world.cluster.run(milliseconds: 5_000) { flags.allSatisfy(\.isSet) }, "seed \(seed)")
+        let took = (world.cluster.executor.now - began) / 1_000_000
+        #expect(took < 2_000, "seed \(seed): \(took) ms")
+    }
 }
 
 private final class Flag: @unchecked Sendable {

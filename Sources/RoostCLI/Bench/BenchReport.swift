@@ -27,12 +27,14 @@ struct BenchReport: Encodable, Equatable {
     struct Server: Encodable, Equatable {
         var server: String
         var pid: Int32
+        /// Processes of the server that ended meanwhile. Their memory is not in `residentBytes`.
+        var restarts: Int
         var cpuSeconds: Double
         var cpuMicrosecondsPerMessage: Double
         var residentBytes: UInt64
 
         private enum CodingKeys: String, CodingKey {
-            case server, pid
+            case server, pid, restarts
             case cpuSeconds = "cpu_seconds", cpuMicrosecondsPerMessage = "cpu_us_per_delivered"
             case residentBytes = "resident_bytes"
         }
@@ -111,6 +113,11 @@ struct BenchReport: Encodable, Equatable {
                         Self.number(Double(server.residentBytes) / 1_048_576, 1),
                     ]
                 })
+            for server in servers where server.restarts > 0 {
+                let times = server.restarts == 1 ? "once" : "\(server.restarts) times"
+                lines.append(
+                    "\(server.server) was restarted \(times); its CPU is that of all its processes, as last seen")
+            }
             lines.append("all servers: \(Self.number(cpuMicrosecondsPerMessage, 1)) µs of CPU per delivered message")
         }
         lines.append("this program: \(Self.number(ownCPUMicrosecondsPerMessage, 1)) µs of CPU per delivered message")

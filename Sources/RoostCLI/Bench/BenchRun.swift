@@ -18,15 +18,15 @@ struct BenchRun {
 
     let settings: BenchSettings
     let times: Times
-    /// Listeners on this machine: name of the server and process.
-    let processes: [(server: String, pid: Int32)]
+    /// Of servers on this machine.
+    let processes: [ProcessMeters.Server]
     let showsProgress: Bool
 
     private let loops: [BenchLoop]
     private let group: MultiThreadedEventLoopGroup
 
     init(
-        settings: BenchSettings, times: Times, processes: [(server: String, pid: Int32)], showsProgress: Bool
+        settings: BenchSettings, times: Times, processes: [ProcessMeters.Server], showsProgress: Bool
     ) {
         self.settings = settings
         self.times = times
@@ -71,9 +71,12 @@ struct BenchRun {
             }.get()
         }
         await sleep(until: from)
-        let before = sample()
-        let end = try await sendingEnds(until)
-        let after = sample()
+        var meters = ProcessMeters(processes)
+        meters.observe()
+        let before = ProcessStats.read(getpid())?.cpuSeconds ?? 0
+        let end = try await sendingEnds(until, &meters)
+        meters.observe()
+        let own = (ProcessStats.read(getpid())?.cpuSeconds ?? before) - before
         for loop in loops {
             try await loop.eventLoop.submit {
                 loop.stopSending()
@@ -81,7 +84,7 @@ struct BenchRun {
             }.get()
         }
         let drained = try await drain()
-        return try await report(seconds: Double(end - from) / 1e9, before: before, after: after, drained: drained)
+        return try await report(seconds: Double(end - from) / 1e9, meters: meters, ownCPU: own, drained: drained)
     }
 
     private func progress() async throws -> BenchProgress {
@@ -105,13 +108,19 @@ struct BenchRun {
     }
 
     /// Until the time is up, or all messages are delivered; returns when that was.
-    private func sendingEnds(_ until: UInt64) async throws -> UInt64 {
+    private func sendingEnds(_ until: UInt64, _ meters: inout ProcessMeters) async throws -> UInt64 {
         var last = try await progress()
         var shown = BenchLoop.now
+        var looked = shown
         while BenchLoop.now < until {
             await sleep(until: min(until, BenchLoop.now + 100_000_000))
             let now = try await progress()
             let time = BenchLoop.now
+            // What a process used between the last look and its end is not known.
+            if time - looked >= 500_000_000 {
+                meters.observe()
+                looked = time
+            }
             if let limit = settings.messagesPerSender {
                 let total = limit * UInt64(settings.plan.senderCount)
                 if now.accepted + now.refused >= total, now.delivered >= now.expected { return time }
@@ -141,12 +150,8 @@ struct BenchRun {
         return false
     }
 
-    private func sample() -> [ProcessStats?] {
-        processes.map { ProcessStats.read($0.pid) } + [ProcessStats.read(getpid())]
-    }
-
     private func report(
-        seconds: Double, before: [ProcessStats?], after: [ProcessStats?], drained: Bool
+        seconds: Double, meters: ProcessMeters, ownCPU: Double, drained: Bool
     ) async throws -> BenchReport {
         var delivery = Histogram<UInt64>(numberOfSignificantValueDigits: .three)
         var accept = Histogram<UInt64>(numberOfSignificantValueDigits: .three)
@@ -173,15 +178,12 @@ struct BenchRun {
                 return some + Array(repeating: BenchFlow(), count: absent)
             })
         func perMessage(_ cpu: Double) -> Double { delivered > 0 ? cpu * 1e6 / Double(delivered) : 0 }
-        // A process that ended meanwhile has no share that could be told.
-        let servers = processes.enumerated().compactMap { index, process -> BenchReport.Server? in
-            guard let before = before[index], let after = after[index] else { return nil }
-            let cpu = after.cpuSeconds - before.cpuSeconds
+        let servers = meters.servers.compactMap { server, meter -> BenchReport.Server? in
+            guard let latest = meter.latest else { return nil }
             return BenchReport.Server(
-                server: process.server, pid: process.pid, cpuSeconds: cpu,
-                cpuMicrosecondsPerMessage: perMessage(cpu), residentBytes: after.residentBytes)
+                server: server.name, pid: latest.pid, restarts: meter.restarts, cpuSeconds: meter.cpuSeconds,
+                cpuMicrosecondsPerMessage: perMessage(meter.cpuSeconds), residentBytes: latest.residentBytes)
         }
-        let own = (after.last??.cpuSeconds ?? 0) - (before.last??.cpuSeconds ?? 0)
         let sum = try await progress()
         return BenchReport(
             connections: sum.endpoints, seconds: seconds, sent: tally.sent, accepted: tally.accepted,
@@ -191,7 +193,7 @@ struct BenchRun {
             retries: sum.retries, redelivered: sum.redelivered, reconnects: sum.reconnects, unanswered: sum.openSends,
             drained: drained, servers: servers,
             cpuMicrosecondsPerMessage: perMessage(servers.map(\.cpuSeconds).reduce(0, +)),
-            ownCPUMicrosecondsPerMessage: perMessage(own))
+            ownCPUMicrosecondsPerMessage: perMessage(ownCPU))
     }
 
     private func sleep(until time: UInt64) async {

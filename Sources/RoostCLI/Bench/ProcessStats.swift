@@ -7,21 +7,28 @@ struct ProcessStats: Sendable, Equatable {
     var cpuSeconds: Double
     /// In bytes.
     var residentBytes: UInt64
+    /// When it was started, in the kernel's ticks: with the pid it tells processes apart.
+    var startTicks: UInt64 = 0
 
+    /// Nil where there is no such process, or nothing of it but its number.
     static func read(_ pid: Int32) -> ProcessStats? {
         guard let stat = try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8),
             let end = stat.lastIndex(of: ")")
         else { return nil }
-        // The name in brackets may hold anything; utime and stime are the 12th and 13th field behind it.
+        // The name in brackets may hold anything; state, utime, stime and start are the 1st, 12th, 13th and
+        // 20th field behind it.
         let fields = stat[stat.index(after: end)...].split(separator: " ")
-        guard fields.count > 12, let user = Double(fields[11]), let system = Double(fields[12]) else { return nil }
+        guard fields.count > 19, fields[0] != "Z", let start = UInt64(fields[19]), let user = Double(fields[11]),
+            let system = Double(fields[12])
+        else { return nil }
         let status = (try? String(contentsOfFile: "/proc/\(pid)/status", encoding: .utf8)) ?? ""
         let resident =
             status.split(separator: "\n").first { $0.hasPrefix("VmRSS:") }?
             .split(whereSeparator: \.isWhitespace).dropFirst().first.flatMap { UInt64($0) } ?? 0
         return ProcessStats(
-            pid: pid, cpuSeconds: (user + system) / Double(sysconf(Int32(_SC_CLK_TCK))), residentBytes: resident * 1_024
-        )
+            pid: pid, cpuSeconds: (user + system) / Double(sysconf(Int32(_SC_CLK_TCK))),
+            residentBytes: resident * 1_024,
+            startTicks: start)
     }
 
     /// The process of this machine that listens on a port: by its socket's inode among all open files.

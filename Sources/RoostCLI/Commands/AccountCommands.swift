@@ -70,7 +70,8 @@ struct AccountOptions: ParsableArguments {
 
 /// One HTTP call of the API.
 enum ClientCalls {
-    /// The answer's body; an answer that is not a success goes to standard error as it is, and ends the command.
+    /// The answer's body.
+    /// - Throws: one line for an answer that is not a success.
     static func perform(
         _ method: String, _ target: String, token: String?, body: [UInt8]?, _ servers: [String]
     ) async throws -> [UInt8] {
@@ -85,19 +86,7 @@ enum ClientCalls {
                 throw error
             }
         }
-        guard answer.isSuccess else {
-            let text = String(decoding: answer.body, as: UTF8.self)
-            Console.note(text.isEmpty ? "HTTP status \(answer.status)" : text)
-            throw ExitCode(code(answer.status, login: target == "/login"))
-        }
+        guard answer.isSuccess else { throw Failure(HTTPAnswers.error(of: answer)) }
         return answer.body
-    }
-
-    private static func code(_ status: Int, login: Bool) -> Int32 {
-        switch status {
-        case 401: ExitCode.noPermission.rawValue
-        case 503 where login: ExitCode.unavailable.rawValue
-        default: ExitCode.failure.rawValue
-        }
     }
 }

@@ -135,18 +135,19 @@ struct BenchCommand: AsyncParsableCommand {
         }
     }
 
-    private func processes(_ addresses: [ServerAddress], _ names: [String]) throws -> [(server: String, pid: Int32)] {
+    private func processes(_ addresses: [ServerAddress], _ names: [String]) throws -> [ProcessMeters.Server] {
         if let serverPids {
             return try serverPids.split(separator: ",").map { word in
                 guard let pid = Int32(word) else { throw Failure("--server-pids: \"\(word)\" is not a number", .usage) }
-                return ("process", pid)
+                return ProcessMeters.Server(name: "process", pid: pid, port: nil)
             }
         }
         return addresses.enumerated().compactMap { index, address in
             guard ConfigFile.isLoopback(address.host), let pid = ProcessStats.listener(port: address.port) else {
                 return nil
             }
-            return (names.indices.contains(index) ? names[index] : address.authority, pid)
+            return ProcessMeters.Server(
+                name: names.indices.contains(index) ? names[index] : address.authority, pid: pid, port: address.port)
         }
     }
 }

@@ -62,7 +62,8 @@ struct CallCommand: AsyncParsableCommand {
 enum Tokens {
     static func require(_ user: String, servers: [String], now: Double) throws -> TokenStore.Entry {
         guard let entry = TokenStore.standard().token(username: user, servers: servers, now: now) else {
-            throw Failure("\(user) is not logged in: roost login --username \(user) --password …", .noPermission)
+            throw Failure(
+                "\(user) is not logged in at \(servers[0]): roost login --username \(user) --password …", .noPermission)
         }
         return entry
     }

@@ -8,6 +8,8 @@ internal import RoostProtocol
 struct SessionTerminal {
     /// Lines read and not yet answered; above it the input waits.
     private static let maxOpenLines = 128
+    /// Without a first connection for so long, there is nobody to talk to.
+    private static let connectSeconds = 5.0
 
     let session: RoostSession
     let printer: MessagePrinter
@@ -26,10 +28,7 @@ struct SessionTerminal {
                 // The session was closed from here.
                 return nil
             }
-            group.addTask {
-                await watch(state)
-                return nil
-            }
+            group.addTask { try await watch(state) }
             group.addTask {
                 let failed = await sendLines(state)
                 if stays { return nil }
@@ -48,23 +47,37 @@ struct SessionTerminal {
         for try await message in session.messages where showsMessages { Console.out(printer.line(message)) }
     }
 
-    private func watch(_ state: TerminalState) async {
+    /// True where the server found fault with something that was sent.
+    private func watch(_ state: TerminalState) async throws -> Bool? {
+        let deadline = Date().addingTimeInterval(Self.connectSeconds)
+        var wasConnected = false
+        var failed = false
         for await notice in session.notices {
             switch notice {
             case .connected(let node, _):
+                wasConnected = true
                 await state.connected()
                 Console.note("connected to \(node)")
             case .caughtUp(let incomplete):
                 if !incomplete { await state.caughtUp() }
-            case .disconnected(let reason, let delay): Console.note("disconnected: \(reason); again in \(delay) ms")
+            case .disconnected(let reason, let delay):
+                if !wasConnected, Date().addingTimeInterval(Double(delay) / 1_000) > deadline {
+                    await session.close()
+                    await state.connected()
+                    throw Failure("no server was reached: \(reason)", .unavailable)
+                }
+                if wasConnected { Console.note("disconnected: \(reason); again in \(delay) ms") }
             case .skipped(let conversation, let from, let to):
                 Console.note("retention took \(from) to \(to) of \(conversation)")
-            case .serverError(let error): Console.note("error: \(error)")
+            case .serverError(let error):
+                failed = true
+                Console.error("\(error)")
             case .connecting: break
             }
         }
         // The session has ended: whoever waits for it to begin need not.
         await state.connected()
+        return failed
     }
 
     private func sendLines(_ state: TerminalState) async -> Bool {
@@ -90,6 +103,7 @@ struct SessionTerminal {
             if !stays { group.addTask { await giveUp() } }
             var failed = false
             for await result in group { failed = failed || result }
+            if await state.failed { return true }
             return failed
         }
     }
@@ -116,6 +130,7 @@ struct SessionTerminal {
         }
         guard let target else {
             Console.error("nobody to send to: --to or --conversation, or type a frame")
+            await state.couldNotSend()
             return nil
         }
         var content = ByteBuffer()
@@ -140,6 +155,7 @@ private actor TerminalState {
 
     private var isConnected = false
     private var isCaughtUp = false
+    private(set) var failed = false
     private var lastRaw: Date?
     private var waiting: CheckedContinuation<Void, Never>?
 
@@ -150,6 +166,7 @@ private actor TerminalState {
     }
     func caughtUp() { isCaughtUp = true }
     func sentRaw() { lastRaw = Date() }
+    func couldNotSend() { failed = true }
 
     var isDone: Bool {
         isCaughtUp && (lastRaw.map { Date().timeIntervalSince($0) > Self.rawAnswerSeconds } ?? true)

@@ -95,10 +95,18 @@ enum StatusTable {
         (links.arrayValue ?? []).map { link in
             let roundTrip = link["round_trip_us"]?.doubleValue.map { "\(($0 / 10).rounded() / 100) ms" }
             return [
-                text(link["node_id"]), text(link["connected"]), roundTrip ?? "-",
+                text(link["node_id"]), connected(link), roundTrip ?? "-",
                 link["queued_bytes"]?.intValue.map { "\($0) B" } ?? "-",
             ]
         }
+    }
+
+    /// What kept it from being so is worth more than that it is not.
+    private static func connected(_ link: JSONValue) -> String {
+        guard case .bool(false)? = link["connected"], let reason = link["last_error"]?.stringValue else {
+            return text(link["connected"])
+        }
+        return "no: \(reason)"
     }
 
     private static func text(_ value: JSONValue?) -> String {

@@ -7,7 +7,7 @@ internal import RoostNode
 struct UsersCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "users", abstract: "Accounts, by an operator.",
-        subcommands: [CreateUser.self, ListUsers.self, DisableUser.self])
+        subcommands: [CreateUser.self, ListUsers.self, DisableUser.self, EnableUser.self])
 }
 
 struct AdminOptions: ParsableArguments {
@@ -88,17 +88,33 @@ private struct DisableUser: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "disable", abstract: "End an account's sessions and refuse its logins.")
 
+    @OptionGroup var account: NamedAccount
+    @OptionGroup var options: AdminOptions
+
+    func run() async throws { try await account.change("disable", "disabled", options) }
+}
+
+private struct EnableUser: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "enable", abstract: "Allow a disabled account's logins again.")
+
+    @OptionGroup var account: NamedAccount
+    @OptionGroup var options: AdminOptions
+
+    func run() async throws { try await account.change("enable", "enabled", options) }
+}
+
+private struct NamedAccount: ParsableArguments {
     @Option(help: "The account's name.")
     var username: String?
     @Option(help: "The account's id, instead of its name.")
     var userID: String?
-    @OptionGroup var options: AdminOptions
 
-    func run() async throws {
+    func change(_ action: String, _ done: String, _ options: AdminOptions) async throws {
         try await options.with { client in
             let id = try await id(client)
-            let answer = try await client.post("/admin/users/\(id)/disable", [:])
-            try options.show(answer, ["disabled \(username ?? id.description)"])
+            let answer = try await client.post("/admin/users/\(id)/\(action)", [:])
+            try options.show(answer, ["\(done) \(username ?? id.description)"])
         }
     }
 

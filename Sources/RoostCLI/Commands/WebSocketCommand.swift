@@ -67,7 +67,13 @@ struct WebSocketCommand: AsyncParsableCommand {
         let terminal = SessionTerminal(
             session: session, printer: MessagePrinter(names: names(id)), showsMessages: !json, target: target,
             stays: stay, lastSeconds: Self.lastSeconds)
-        let failed = try await reporting { try await terminal.run() }
+        let failed: Bool
+        do {
+            failed = try await reporting { try await terminal.run() }
+        } catch {
+            await client.shutdown()
+            throw error
+        }
         await client.shutdown()
         if failed { throw ExitCode.failure }
     }

@@ -47,17 +47,7 @@ struct AdminClient {
 
     private func call(_ method: String, _ target: String, body: [UInt8]?, repeatable: Bool) async throws -> JSONValue {
         let answer = try await transport.call(method, target, token: token, body: body, repeatable: repeatable)
-        let value = try? JSONDecoder().decode(JSONValue.self, from: Data(answer.body))
-        guard answer.isSuccess else {
-            let detail = value?["detail"]?.stringValue ?? value?["title"]?.stringValue
-            let code: Int32 =
-                switch answer.status {
-                case 401, 403: 77
-                case 503: 69
-                default: 1
-                }
-            throw Failure("\(target): \(detail ?? "HTTP status \(answer.status)")", .init(code))
-        }
-        return value ?? .null
+        guard answer.isSuccess else { throw Failure(HTTPAnswers.error(of: answer)) }
+        return (try? JSONDecoder().decode(JSONValue.self, from: Data(answer.body))) ?? .null
     }
 }

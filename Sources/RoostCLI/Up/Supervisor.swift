@@ -18,6 +18,7 @@ struct Supervisor: Equatable {
         var text: String {
             switch self {
             case .code(let code): "exited with \(code)"
+            case .signal(9): "was killed (signal 9)"
             case .signal(let signal): "was ended by signal \(signal)"
             }
         }

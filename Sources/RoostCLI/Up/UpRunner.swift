@@ -10,12 +10,13 @@ final class UpRunner: @unchecked Sendable {
     private let logLevel: String
     private let queue = DispatchQueue(label: "roost.up")
     private var supervisor: Supervisor
-    private var children: [ChildProcess?]
+    private var children: [SupervisedProcess?]
     private var splitters: [[LineSplitter]]
     private var readyLines: [ReadyLine?]
     private var signals: [any DispatchSourceSignal] = []
     private var done: CheckedContinuation<Int32, Never>?
     private let width: Int
+    private var stopping = false
 
     /// Beyond the nodes' own deadline for draining.
     private static let graceMilliseconds: UInt64 = 5_000
@@ -48,10 +49,16 @@ final class UpRunner: @unchecked Sendable {
         for number in [SIGINT, SIGTERM, SIGHUP] {
             signal(number, SIG_IGN)
             let source = DispatchSource.makeSignalSource(signal: number, queue: queue)
-            source.setEventHandler { [weak self] in self?.feed(.stopRequested) }
+            source.setEventHandler { [weak self] in self?.stop() }
             source.resume()
             signals.append(source)
         }
+    }
+
+    private func stop() {
+        if !stopping { Console.error("stopping: all nodes drain; once more kills them") }
+        stopping = true
+        feed(.stopRequested)
     }
 
     private var now: UInt64 { DispatchTime.now().uptimeNanoseconds / 1_000_000 }
@@ -67,23 +74,31 @@ final class UpRunner: @unchecked Sendable {
         }
     }
 
+    /// 0.5, 1, 2 …
+    private static func seconds(_ milliseconds: UInt64) -> String {
+        milliseconds % 1_000 == 0 ? "\(milliseconds / 1_000)" : "\(Double(milliseconds) / 1_000)"
+    }
+
     private func name(_ node: Int) -> String { config.nodes[node].id.name }
 
     private func perform(_ action: Supervisor.Action) {
         switch action {
         case .spawn(let node): spawn(node)
         case .terminate(let node): children[node]?.terminate()
-        case .kill(let node): children[node]?.kill()
+        case .kill(let node):
+            Console.error("\(name(node)) is killed before it has drained")
+            children[node]?.kill()
         case .announceReady(let node):
             guard let line = readyLines[node] else { return }
             Console.out("\(name(node)) ready: clients \(line.client), admin \(line.admin)")
         case .announceAllReady:
             Console.out("cluster \(config.cluster) ready: \(config.nodes.count) nodes")
         case .announceRestart(let node, let exit, let delay):
-            Console.error("\(name(node)) \(exit.text); starting it again in \(delay) ms")
+            Console.error("\(name(node)) \(exit.text); starting it again in \(Self.seconds(delay)) s")
         case .announceGivingUp(let node, let exit):
             Console.error("\(name(node)) \(exit.text); trying again can't help, stopping all")
         case .finish(let code):
+            if stopping { Console.error("all nodes have stopped") }
             done?.resume(returning: code)
             done = nil
         }
@@ -92,7 +107,7 @@ final class UpRunner: @unchecked Sendable {
     private func spawn(_ node: Int) {
         splitters[node] = [LineSplitter(), LineSplitter()]
         do {
-            children[node] = try ChildProcess(
+            children[node] = try SupervisedProcess(
                 executable: "/proc/self/exe",
                 arguments: [
                     "node", "--id", name(node), "--config", configPath, "--log-level", logLevel, "--exit-with-parent",
@@ -110,7 +125,7 @@ final class UpRunner: @unchecked Sendable {
         feed(.exited(node, exit))
     }
 
-    private func took(_ data: Data, _ kind: ChildProcess.Output, from node: Int) {
+    private func took(_ data: Data, _ kind: SupervisedProcess.Output, from node: Int) {
         let index = kind == .out ? 0 : 1
         let lines = data.isEmpty ? splitters[node][index].finish() : splitters[node][index].feed(data)
         for line in lines {

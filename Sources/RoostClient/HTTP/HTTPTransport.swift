@@ -57,7 +57,9 @@ package struct HTTPTransport: Sendable {
             }
         }
         if let refusal { return refusal }
-        throw failure
+        guard servers.count > 1 else { throw failure }
+        throw RoostError(
+            .unreachable, "none of \(servers.count) servers was reached; the last: \(failure.detail)", retryable: true)
     }
 
     private func execute(_ request: HTTPClientRequest) async throws -> HTTPAnswer {
@@ -84,7 +86,7 @@ package struct HTTPTransport: Sendable {
 }
 
 /// Turns answers into values or errors, as RFC 9457 problems tell them.
-enum HTTPAnswers {
+package enum HTTPAnswers {
     private struct Problem: Decodable {
         var title: String?
         var detail: String?
@@ -100,7 +102,7 @@ enum HTTPAnswers {
         }
     }
 
-    static func error(of answer: HTTPAnswer) -> RoostError {
+    package static func error(of answer: HTTPAnswer) -> RoostError {
         let problem = try? JSONDecoder().decode(Problem.self, from: Data(answer.body))
         let code: RoostError.Code =
             switch (answer.status, problem?.code) {

@@ -190,7 +190,7 @@ package struct ConnectionMachine: Sendable {
             logins = 0
         }
         leave()
-        let text = reason.isEmpty ? "closed with \(code.map(String.init) ?? "no code")" : reason
+        let text = reason.isEmpty ? code.map { "closed with \($0)" } ?? "the connection broke" : reason
         switch code {
         case 4401: login(into: &actions)
         case 4409: stop(RoostError(.replaced, "a newer session of this device took over"), into: &actions)

@@ -99,7 +99,10 @@ package enum WebSocketDialer {
             return error.connectionErrors.first.map { describe($0.error) } ?? "unknown host \(error.host)"
         }
         if error is ChannelError { return "connecting took too long" }
-        if let error = error as? IOError { return String(cString: strerror(error.errnoCode)) }
+        if let error = error as? IOError {
+            let text = String(cString: strerror(error.errnoCode))
+            return text.prefix(1).lowercased() + text.dropFirst()
+        }
         return String(describing: error)
     }
 }

@@ -28,6 +28,11 @@ extension RaftGroup {
         case storageFull
         case storageAvailable
         case stepDown
+        /// The node, which may be this one, drains: it is not handed leadership. A draining peer still campaigns where
+        /// nobody else does, but leaves the others time to be first.
+        case draining(NodeID)
+        /// The node came back and drains no more.
+        case drainingEnded(NodeID)
     }
 
     /// What a `load` is for; it only tells how urgent it is.

@@ -6,6 +6,7 @@ internal import RoostProtocol
 extension RaftGroup {
     mutating func drawElectionTimeout() {
         electionTimeout = options.electionTimeout + generator.next() % max(1, options.electionTimeout)
+        if isDraining { electionTimeout += 2 * options.electionTimeout }
     }
 
     /// Learners only wait to notice that the leader is gone.
@@ -143,6 +144,7 @@ extension RaftGroup {
         if role == .leader {
             heartbeatDeadline = nil
             transfer = nil
+            failedTarget = nil
             for position in peers.indices { peers[position].probe() }
             reads.failAll(&actions)
         }

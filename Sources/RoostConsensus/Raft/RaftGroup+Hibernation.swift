@@ -91,7 +91,8 @@ extension RaftGroup {
             wake(now, &actions)
             isLeaderLost = true
             // Early, but not all at the same moment.
-            let early = now + generator.next() % max(1, options.heartbeatInterval)
+            let spread = generator.next() % max(1, options.heartbeatInterval)
+            let early = now + spread + (isDraining ? 2 * options.electionTimeout : 0)
             electionDeadline = min(electionDeadline ?? early, early)
         }
     }

@@ -54,6 +54,8 @@ package struct RaftGroup: Sendable {
     var peers: [RaftProgress] = []
     var isVoter = false
     var unreachable: [NodeID] = []
+    /// Nodes that are not handed leadership.
+    var draining: [NodeID] = []
     var isStorageFull = false
 
     // Elections
@@ -76,6 +78,8 @@ package struct RaftGroup: Sendable {
     var termStart: UInt64 = 0
     var uncommittedBytes = 0
     var transfer: Transfer?
+    /// Whom the last transfer that failed was for: others come before it.
+    var failedTarget: RaftPeer?
     var reads = RaftReads()
 
     var hibernation = Hibernation.awake
@@ -135,6 +139,8 @@ package struct RaftGroup: Sendable {
         case .wake: wake(now, &actions)
         case .storageFull: storageFilled(now, &actions)
         case .storageAvailable: isStorageFull = false
+        case .draining(let node): startDraining(node)
+        case .drainingEnded(let node): draining.removeAll { $0 == node }
         case .stepDown: if role == .leader { becomeFollower(term: term, leader: nil, now, &actions) }
         }
         finish(now, &actions)
@@ -190,7 +196,7 @@ package struct RaftGroup: Sendable {
 
     private mutating func tick(_ now: UInt64, _ actions: inout [Action]) {
         if let due = applyRetryAt, now >= due { applyRetryAt = nil }
-        if let transfer, now >= transfer.deadline { self.transfer = nil }
+        if let transfer, now >= transfer.deadline { giveUpTransfer() }
         if let due = heartbeatDeadline, now >= due { leaderTick(now, &actions) }
         if let due = electionDeadline, now >= due { electionTimedOut(now, &actions) }
     }
@@ -232,7 +238,9 @@ package struct RaftGroup: Sendable {
             default: break
             }
         case .timeoutNow(let term):
-            guard role == .follower, term == self.term, peer == leader, isVoter, !isStorageFull else { return }
+            guard role == .follower, term == self.term, peer == leader, isVoter, !isStorageFull, !isDraining else {
+                return
+            }
             campaign(transfer: true, now, &actions)
         case .voteReply(let term, _), .appendReply(let term, _, _, _), .heartbeatReply(let term, _, _):
             guard let position, term >= self.term else { return }

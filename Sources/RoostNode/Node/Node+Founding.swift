@@ -52,7 +52,7 @@ extension Node {
         }
         self.record = record
         phase = .starting
-        context.logger.info("cluster \(record.clusterID) (\(record.cluster)): loading")
+        context.logger.info("loading", metadata: ["cluster_id": "\(record.clusterID)"])
         layout = Placement.layout(
             partitions: Int(record.partitions), among: record.members.map(\.node), count: Int(record.replication))
         let mine = layout.indices.filter { layout[$0].contains(me) }.map { PartitionID(UInt16($0)) }
@@ -82,11 +82,13 @@ extension Node {
             partitions[id] = partition
             if id == 0 { signingKeyList = restored.state.signingKeys }
         }
+        let draining = drainingPeers.sorted() + (phase == .draining ? [me] : [])
         for partition in sortedPartitions {
             let unreachable = layout[Int(partition.id.value)].filter { !isUp($0) }
             partition.onCore { partition in
                 partition.start()
                 for node in unreachable { partition.receive(.peerUnreachable(node)) }
+                for node in draining { partition.receive(.draining(node)) }
             }
         }
     }
@@ -96,7 +98,7 @@ extension Node {
         guard !partitions.isEmpty || layout.allSatisfy({ !$0.contains(me) }) else { return }
         guard receivers.allSatisfy({ $0.leader != nil }), !signingKeyList.isEmpty else { return }
         phase = .serving
-        context.logger.info("serving")
+        context.logger.debug("serving")
         let waiting = servingWaiters
         servingWaiters.removeAll()
         for waiter in waiting { waiter() }
@@ -140,7 +142,8 @@ extension Node {
         var moved = 0
         for partition in sortedPartitions where moved < 4 {
             guard let preferred = layout[Int(partition.id.value)].first, preferred != me, isUp(preferred),
-                swim.state(of: preferred)?.status == .alive, let store = peers[preferred]?.onCore({ $0.link?.store })
+                !drainingPeers.contains(preferred), swim.state(of: preferred)?.status == .alive,
+                let store = peers[preferred]?.onCore({ $0.link?.store })
             else { continue }
             let target = RaftPeer(node: preferred, store: store)
             let ready = partition.onCore { partition in

@@ -8,10 +8,12 @@ import RoostStorage
 /// The transport's side: called on the core executor.
 extension Node: LinkEvents {
     package nonisolated func identity() -> LinkIdentity { onCore { $0.ownIdentity() } }
-    package nonisolated func linkUp(_ peer: LinkPeer) { onCore { $0.linked(peer) } }
-    package nonisolated func linkDown(_ node: NodeID, reason: String) { onCore { $0.unlinked(node, reason: reason) } }
+    package nonisolated func linkUp(_ peer: LinkPeer) { onCore { if !$0.isStopped { $0.linked(peer) } } }
+    package nonisolated func linkDown(_ node: NodeID, reason: String) {
+        onCore { if !$0.isStopped { $0.unlinked(node, reason: reason) } }
+    }
     package nonisolated func received(_ frames: [PeerFrame], from node: NodeID) {
-        onCore { $0.receive(frames, from: node) }
+        onCore { if !$0.isStopped { $0.receive(frames, from: node) } }
     }
 }
 
@@ -28,9 +30,11 @@ extension Node {
         guard let peer = peers[link.node] else { return }
         // What hung on a former link is over, whether or not its end was told.
         if peer.onCore({ $0.relay != nil }) { lostTouch(with: link.node) }
-        if link.node != me { unlinked(link.node, reason: "replaced") }
+        if link.node != me { unlinked(link.node, reason: "replaced by a newer one") }
         peer.onCore { $0.linkUp(link) }
-        context.logger.info("\(link.node): linked (store \(link.store), epoch \(link.epoch))")
+        silent.remove(link.node)
+        context.logger.info(
+            "\(link.node): link up", metadata: ["epoch": "\(link.epoch)", "store": "\(link.store)"])
         // Before anything that this node may be asked to stamp.
         send(control: .clock(wall: context.clock.wall()), to: link.node)
         var actions: [Founding.Action] = []
@@ -41,6 +45,7 @@ extension Node {
             .linkUp(link.node, epoch: link.epoch, address: link.address), now: context.clock.now(), into: &swimActions)
         perform(swimActions)
         for partition in sortedPartitions { partition.onCore { $0.receive(.peerReachable(link.node)) } }
+        if phase == .draining { send(control: .draining, to: link.node) }
         linksChanged()
         reopenStreams()
         for id in partitionsLed(by: link.node) { resendCalls(of: id) }
@@ -49,7 +54,11 @@ extension Node {
     private func unlinked(_ node: NodeID, reason: String) {
         guard let peer = peers[node], peer.onCore({ $0.isUp }) else { return }
         peer.onCore { $0.linkDown() }
-        context.logger.info("\(node): link down: \(reason)")
+        // Who has said goodbye may hang up, and that a node is dead has been said.
+        let status = swim.state(of: node)?.status
+        let expected = status == .left || status == .dead || drainingPeers.contains(node)
+        context.logger.log(level: expected ? .debug : .warning, "\(node): link lost: \(reason)")
+        drainingEnded(node)
         founding.linkDown(node)
         var actions: [Swim.Action] = []
         swim.receive(.linkDown(node), now: context.clock.now(), into: &actions)
@@ -148,6 +157,8 @@ extension Node {
             perform(actions)
         case .reaches(let nodes):
             received(reaches: nodes, from: node)
+        case .draining:
+            draining(node)
         case .relayed(let relayed):
             received(relayed, from: node)
         case .clock(let wall):

@@ -35,7 +35,8 @@ extension Node {
             case .send(let message, let node): send(control: .swim(message), to: node)
             case .statusChanged(let old, let new): statusChanged(old: old, new: new)
             case .refuted(let incarnation):
-                context.logger.notice("held for dead or suspect by others: refuted (incarnation \(incarnation))")
+                context.logger.notice(
+                    "others held this node for suspect or dead: denied", metadata: ["incarnation": "\(incarnation)"])
             case .conflictingSelf(let epoch): raiseEpoch(above: epoch)
             case .digests(let digests, let from):
                 var out: [PresenceTable.Action] = []
@@ -47,8 +48,7 @@ extension Node {
     }
 
     private func statusChanged(old: MemberState?, new: MemberState) {
-        let former = old.map { " (was \($0.status.name))" } ?? ""
-        if new.isHeard { context.logger.notice("\(new.node): \(new.status.name)\(former), epoch \(new.epoch)") }
+        tell(old: old, new: new)
         var out: [PresenceTable.Action] = []
         presence.memberChanged(new, wall: context.clock.wall(), into: &out)
         perform(out)
@@ -61,9 +61,31 @@ extension Node {
                 }
             }
             // A link that still seems to stand would only hold frames back.
-            if isUp(new.node), new.status == .dead { context.transport.reset(new.node) }
+            if isUp(new.node), new.status == .dead { context.transport.reset(new.node, reason: "the node is dead") }
         } else if new.status == .alive, isUp(new.node) {
             for partition in sortedPartitions { partition.onCore { $0.receive(.peerReachable(new.node)) } }
+        }
+    }
+
+    /// Links tell of themselves: what a link has just said is not said again.
+    private func tell(old: MemberState?, new: MemberState) {
+        guard new.isHeard, new.node != me, old?.status != new.status else { return }
+        let epoch: Logger.Metadata = ["epoch": "\(new.epoch)"]
+        switch new.status {
+        case .dead:
+            silent.insert(new.node)
+            context.logger.warning("\(new.node): dead: nobody reaches it", metadata: epoch)
+        case .suspect:
+            guard isUp(new.node) else { return }
+            silent.insert(new.node)
+            context.logger.notice("\(new.node): does not answer", metadata: epoch)
+        case .left:
+            silent.remove(new.node)
+            // Where all stop together, nobody needs to hear it from everybody.
+            let level: Logger.Level = phase == .draining ? .debug : .notice
+            context.logger.log(level: level, "\(new.node): left, drained", metadata: epoch)
+        case .alive:
+            if silent.remove(new.node) != nil { context.logger.notice("\(new.node): alive again", metadata: epoch) }
         }
     }
 

@@ -1,3 +1,4 @@
+import Logging
 import RoostCluster
 import RoostConsensus
 package import RoostModel
@@ -21,6 +22,13 @@ extension Node {
             links: context.transport.linkInfo(), presenceVersions: presence.versions,
             onlineDevices: presence.onlineDevices, localSessions: sessions.count, unfilled: unfilled,
             filling: fillingView)
+    }
+
+    /// A start that takes long says why, once for each reason.
+    func tellWaiting() {
+        guard phase == .founding || phase == .starting, let reason = waitingFor, reason != saidWaiting else { return }
+        saidWaiting = reason
+        context.logger.notice("not serving yet: \(reason)")
     }
 
     private var waitingFor: String? {

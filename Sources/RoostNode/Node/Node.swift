@@ -22,6 +22,8 @@ package actor Node {
     var record: FoundingRecord?
     var phase: NodeView.Phase = .founding
     var failure: String?
+    /// The last that was logged.
+    var saidWaiting: String?
     let onFailure: @Sendable (String) -> Void
     var generator: SeededGenerator
 
@@ -29,6 +31,10 @@ package actor Node {
     var peers: [NodeID: Peer] = [:]
     /// With whom each linked node has links itself.
     var reaches: [NodeID: Set<NodeID>] = [:]
+    /// Linked nodes that take no leadership.
+    var drainingPeers: Set<NodeID> = []
+    /// Of whom the log says last that they do not answer.
+    var silent: Set<NodeID> = []
     var swim: Swim
     var presence: PresenceTable
     var swimTimer: (any ScheduledTimer)?
@@ -82,6 +88,7 @@ package actor Node {
     var retryScheduled = false
     private var tickTimer: (any ScheduledTimer)?
     private var ticks: UInt64 = 0
+    private(set) var isStopped = false
 
     struct PendingWrite: Sendable {
         /// Writes of a partition stand on disk in this order.
@@ -155,6 +162,7 @@ package actor Node {
 
     /// Ends all timers and breaks the cycles: nothing is called back after it.
     package func stop() {
+        isStopped = true
         for partition in partitions.values { partition.onCore { $0.stop() } }
         partitions.removeAll()
         swimTimer?.cancel()
@@ -293,8 +301,10 @@ package actor Node {
         if ticks % 5 == 0 { reopenStreams() }
         if ticks % UInt64(max(1, configuration.timing.streamStatusMilliseconds / 100)) == 0 { sendStreamStatus() }
         if ticks % 20 == 0 { balanceLeaders() }
+        if ticks % 5 == 0, phase == .draining { handOverLeaderships() }
         if ticks % 10 == 0 { watchClocks() }
         if phase == .starting { checkServing() }
+        if ticks % 50 == 0 { tellWaiting() }
         if ticks % 5 == 0 {
             ensureSigningKey()
             mendReplicas()

@@ -27,8 +27,8 @@ package protocol Transport: AnyObject, Sendable {
     func send(_ frames: [PeerFrame], to node: NodeID, lane: PeerLane) -> Bool
     /// Bytes handed over and not yet taken by the kernel.
     func queuedBytes(to node: NodeID) -> Int
-    /// Ends the link, which is then made anew.
-    func reset(_ node: NodeID)
+    /// Ends the link, which is then made anew. Nothing happens where there is none.
+    func reset(_ node: NodeID, reason: String)
     func linkInfo() -> [LinkInfo]
 }
 

@@ -48,7 +48,7 @@ package final class NIOTransport: Transport {
         links.value.send(frames, to: node, lane: lane)
     }
     package func queuedBytes(to node: NodeID) -> Int { links.value.queuedBytes(to: node) }
-    package func reset(_ node: NodeID) { links.value.reset(node) }
+    package func reset(_ node: NodeID, reason: String) { links.value.reset(node, reason: reason) }
     package func linkInfo() -> [LinkInfo] { links.value.info() }
 }
 

@@ -79,17 +79,17 @@ final class PeerLaneHandler: ChannelInboundHandler {
     }
 
     func channelInactive(context: ChannelHandlerContext) {
-        end("the connection was closed")
+        end("closed by the other end")
         context.fireChannelInactive()
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
-        end("the connection was closed")
+        end("closed by the other end")
         self.context = nil
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        end("\(error)")
+        end(ConnectionTrouble.text(error))
     }
 
     func close() { end("closed by this node") }

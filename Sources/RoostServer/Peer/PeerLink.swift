@@ -22,6 +22,10 @@ final class PeerLink {
 
     // Dialling.
     private var attempts = 0
+    /// Once for each time without a link.
+    private var saidUnreached = false
+    /// Failures in a row before that is said: a node that starts at the same time has had its time by then.
+    private static let quietAttempts = 5
     /// Counts dialling rounds: what belongs to a former one is void.
     private var round = 0
     /// Connections of this round that have not shaken hands.
@@ -98,7 +102,7 @@ final class PeerLink {
         for lane in PeerLane.allCases {
             guard let handler = lanes[lane] else { continue }
             if judges, now - handler.lastHeard > links.limits.silence {
-                return end("lane \(lane) heard nothing for \(links.limits.silence.nanoseconds / 1_000_000_000) s")
+                return end("nothing heard for \(links.limits.silence.nanoseconds / 1_000_000_000) s")
             }
             handler.ping(now)
         }
@@ -122,8 +126,8 @@ final class PeerLink {
         dialling.removeAll()
         isUp = true
         attempts = 0
+        saidUnreached = false
         lastError = nil
-        links.logger.info("link up", metadata: ["peer": "\(node)", "epoch": "\(hello.epoch)"])
         links.events?.linkUp(
             LinkPeer(
                 node: node, store: hello.store, epoch: hello.epoch, clusterID: hello.clusterID, address: hello.address))
@@ -135,6 +139,11 @@ final class PeerLink {
     func laneEnded(_ handler: PeerLaneHandler, _ reason: String) {
         guard lanes.values.contains(where: { $0 === handler }) else { return }
         end(reason)
+    }
+
+    /// Ends the link where it stands; one that is being made goes on.
+    func reset(_ reason: String) {
+        if isUp { end(reason) }
     }
 
     /// Ends what there is of the link, and dials anew if this end dials.
@@ -151,10 +160,7 @@ final class PeerLink {
         roundTripMicroseconds = nil
         lastError = reason
         for lane in PeerLane.allCases { former[lane]?.close() }
-        if wasUp {
-            links.logger.info("link down", metadata: ["peer": "\(node)", "reason": "\(reason)"])
-            links.events?.linkDown(node, reason: reason)
-        }
+        if wasUp { links.events?.linkDown(node, reason: reason) }
         if redialling { dialLater() }
     }
 
@@ -166,6 +172,8 @@ final class PeerLink {
     }
 
     // MARK: Dialling
+
+    private var address: String { links.address(of: node) ?? "none" }
 
     private func dialLater() {
         guard dials, !isStopped else { return }
@@ -205,13 +213,7 @@ final class PeerLink {
                 }
             }
             .connect(host: host, port: port)
-            .whenFailure { error in bound.value.link.failed("cannot connect: \(Self.reason(error))", round: round) }
-    }
-
-    /// What the system says, without what was tried.
-    private static func reason(_ error: any Error) -> String {
-        let cause = (error as? NIOConnectionError)?.connectionErrors.first?.error ?? error
-        return (cause as? IOError).map { String(cString: strerror($0.errnoCode)) } ?? "\(cause)"
+            .whenFailure { error in bound.value.link.failed(ConnectionTrouble.text(error), round: round) }
     }
 
     /// False where the round is over.
@@ -224,6 +226,10 @@ final class PeerLink {
     /// A lane could not be made: one retry for both, whatever became of the other.
     private func failed(_ reason: String, round: Int) {
         guard round == self.round, !isUp else { return }
+        if attempts >= Self.quietAttempts, !saidUnreached, !isStopped {
+            saidUnreached = true
+            links.logger.warning("\(node): not reached: \(reason); trying on", metadata: ["address": "\(address)"])
+        }
         end(reason)
     }
 

@@ -68,7 +68,7 @@ final class PeerLinks {
     }
 
     func queuedBytes(to node: NodeID) -> Int { links[node]?.queuedBytes ?? 0 }
-    func reset(_ node: NodeID) { links[node]?.end("reset by this node") }
+    func reset(_ node: NodeID, reason: String) { links[node]?.reset(reason) }
     func info() -> [LinkInfo] { links.keys.sorted().compactMap { links[$0]?.info } }
 
     // MARK: Handshakes

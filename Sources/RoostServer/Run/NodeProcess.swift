@@ -42,6 +42,13 @@ final class NodeProcess: Sendable {
         failed: @escaping @Sendable (String) -> Void
     ) async throws(NodeRunError) -> NodeProcess {
         let opened = try OpenedStore.open(config: config, own: own, failed: failed)
+        logger.info(
+            "\(own.id) of cluster \(config.cluster) starts",
+            metadata: [
+                "data_dir": "\(own.dataDirectory)", "epoch": "\(opened.facts.epoch)", "pid": "\(getpid())",
+                "store": "\(opened.facts.store)",
+            ])
+        if let warning = config.durabilityWarning { logger.warning("\(warning)") }
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let loop = group.next()
         var options = ThreadedStorage.Options()
@@ -115,8 +122,8 @@ final class NodeProcess: Sendable {
     func stop() async {
         await node.drain()
         await client.stop()
-        await transport.stop()
         await node.stop()
+        await transport.stop()
         await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
             storage.shutdown { continuation.resume() }
         }

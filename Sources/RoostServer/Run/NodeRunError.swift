@@ -30,7 +30,7 @@ package struct NodeRunError: Error, Sendable, Equatable, CustomStringConvertible
         if let error = error as? IOError {
             reason =
                 error.errnoCode == EADDRINUSE
-                ? "the port is in use by another process" : String(cString: strerror(error.errnoCode))
+                ? "the port is in use by another process" : ConnectionTrouble.words(error.errnoCode)
         } else {
             reason = "\(error)"
         }

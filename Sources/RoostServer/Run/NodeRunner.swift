@@ -35,7 +35,6 @@ package enum NodeRunner {
             switch event {
             case .serving: process.announce()
             case .failed(let line):
-                logger.critical("\(line)")
                 throw NodeRunError(message: line, exitCode: NodeRunError.inputOutput)
             case .signal:
                 await process.stop()

@@ -209,6 +209,63 @@ import Testing
         #expect(lab.propose(1, "b") == [3])
     }
 
+    @Test func whoDrainsTakesNoLeadership() {
+        var lab = RaftLab(voters: 3)
+        lab.elect(1)
+        lab.propose(1, "a")
+        lab.settle()
+        lab.receive(1, .draining("n2"))
+        #expect(lab[1].group.bestTransferTarget == RaftPeer(3))
+        lab.receive(1, .transferLeadership(to: RaftPeer(2)))
+        #expect(!lab[1].group.isTransferring)
+        // Here nobody has heard of it yet, and it still does not.
+        lab.receive(3, .draining("n3"))
+        lab.receive(1, .transferLeadership(to: RaftPeer(3)))
+        lab.run(milliseconds: 590)
+        #expect(lab[1].group.role == .leader && lab[1].group.isTransferring)
+        lab.receive(1, .draining("n3"))
+        #expect(!lab[1].group.isTransferring, "given up as soon as it is known")
+        #expect(lab[1].group.bestTransferTarget == nil)
+        #expect(lab.propose(1, "b") != nil)
+        lab.receive(1, .drainingEnded("n2"))
+        #expect(lab[1].group.bestTransferTarget == RaftPeer(2))
+        #expect(lab.checkInvariants() == [])
+    }
+
+    @Test func aTargetThatFailedComesLast() {
+        var lab = RaftLab(voters: 3)
+        lab.elect(1)
+        lab.propose(1, "a")
+        lab.settle()
+        lab.receive(1, .transferLeadership(to: RaftPeer(2)))
+        lab.drop(from: 1, to: 2)
+        lab.isolate(2)
+        lab.run(milliseconds: 650)
+        #expect(!lab[1].group.isTransferring)
+        #expect(lab[1].group.bestTransferTarget == RaftPeer(3))
+        lab.receive(1, .peerUnreachable("n3"))
+        #expect(lab[1].group.bestTransferTarget == RaftPeer(2), "better than nobody")
+    }
+
+    @Test func whoDrainsLeavesTheOthersTimeToBeFirst() {
+        var lab = RaftLab(voters: 3)
+        lab.elect(1)
+        lab.settle()
+        lab.receive(2, .draining("n2"))
+        lab.isolate(1)
+        for number in [2, 3] { lab.receive(number, .peerUnreachable("n1")) }
+        lab.run(milliseconds: 600)
+        #expect(lab[3].group.role == .leader)
+        // Nobody else is left to lead: then it must.
+        lab.heal()
+        lab.receive(1, .draining("n1"))
+        lab.isolate(3)
+        for number in [1, 2] { lab.receive(number, .peerUnreachable("n3")) }
+        lab.run(milliseconds: 5_000)
+        #expect(lab.leader == 1 || lab.leader == 2)
+        #expect(lab.checkInvariants() == [])
+    }
+
     @Test func aFullDiskHandsLeadershipOn() {
         var lab = RaftLab(voters: 3)
         lab.elect(1)

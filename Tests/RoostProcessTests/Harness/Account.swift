@@ -1,3 +1,5 @@
+@testable import RoostCLI
+
 /// A user with a token.
 struct Account: Sendable {
     var name: String

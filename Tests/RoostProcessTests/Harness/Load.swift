@@ -1,5 +1,7 @@
 import Foundation
 
+@testable import RoostCLI
+
 /// Sends to some conversations in turn, and goes on through lost sessions as a client should: it connects to the next
 /// node and sends again, in order, what was not answered.
 final class Load: @unchecked Sendable {

@@ -1,51 +1,35 @@
 import Foundation
 
-/// Nodes as processes, each from the built program, on free ports, with data in a directory that goes with them.
-final class ProcessCluster: @unchecked Sendable {
-    struct Node: Sendable {
-        var id: String
-        var clientPort: Int
-        var peerPort: Int
-        var adminPort: Int
-    }
+@testable import RoostCLI
 
-    let directory: String
-    let nodes: [Node]
-    private let lock = NSLock()
-    private var children: [Int: ChildProcess] = [:]
-    var configPath: String { directory + "/cluster.json" }
+/// Nodes as processes, each from the built program, with what tests ask of them.
+final class ProcessCluster: Sendable {
+    let local: LocalCluster
+    var directory: String { local.directory }
+    var nodes: [LocalCluster.Node] { local.nodes }
+    var configPath: String { local.configPath }
+    var logs: String { local.logs }
+
+    static let defaults = #","security":{"scrypt_log_n":10}"#
 
     /// - Parameter settings: further members of `cluster.json`, each with a comma before it.
-    init(
-        nodes count: Int = 3, replication: Int? = nil, settings: String = #","security":{"scrypt_log_n":10}"#
-    ) throws {
-        directory = NSTemporaryDirectory() + "roost-process-\(newID())"
-        try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
-        let ports = Wire.freePorts(count * 3)
-        nodes = (0..<count).map {
-            Node(
-                id: "node-\($0 + 1)", clientPort: ports[3 * $0], peerPort: ports[3 * $0 + 1],
-                adminPort: ports[3 * $0 + 2])
-        }
-        let list = nodes.map {
-            #"{"id":"\#($0.id)","host":"127.0.0.1","client_port":\#($0.clientPort),"peer_port":\#($0.peerPort),"#
-                + #""admin_port":\#($0.adminPort),"data_dir":"data/\#($0.id)"}"#
-        }
-        try write(
-            #"{"cluster":"process-test","replication":\#(replication ?? min(3, count)),"#
-                + #""nodes":[\#(list.joined(separator: ","))]\#(settings)}"#)
+    init(nodes count: Int = 3, replication: Int? = nil, settings: String = ProcessCluster.defaults) throws {
+        local = try LocalCluster(
+            name: "process-test", directory: NSTemporaryDirectory() + "roost-process-\(newID())",
+            program: RoostProgram.path(), nodes: count, replication: replication, settings: settings)
     }
 
     func write(_ config: String) throws { try Data(config.utf8).write(to: URL(fileURLWithPath: configPath)) }
 
     /// Starts all, runs `body`, and leaves nothing behind. What failed is told with the nodes' logs.
     static func run<Value>(
-        nodes: Int = 3, settings: String = #","security":{"scrypt_log_n":10}"#,
+        nodes: Int = 3, settings: String = ProcessCluster.defaults, proxied: Bool = false,
         _ body: (ProcessCluster) async throws -> Value
     ) async throws -> Value {
         let cluster = try ProcessCluster(nodes: nodes, settings: settings)
         defer { cluster.remove() }
         do {
+            if proxied { try await cluster.local.addProxies(on: testLoop) }
             try await cluster.startAll()
             return try await body(cluster)
         } catch {
@@ -54,25 +38,12 @@ final class ProcessCluster: @unchecked Sendable {
         }
     }
 
-    func remove() {
-        let running = lock.withLock { Array(children.values) }
-        for child in running { child.kill(SIGKILL) }
-        for child in running {
-            while child.status == nil { usleep(1_000) }
-        }
-        try? FileManager.default.removeItem(atPath: directory)
-    }
+    func remove() { local.remove() }
 
     // MARK: Processes
 
     @discardableResult
-    func start(_ node: Int) throws -> ChildProcess {
-        let child = try ChildProcess(
-            try RoostProgram.path(),
-            ["node", "--id", nodes[node].id, "--config", configPath, "--exit-with-parent"], log: log(node))
-        lock.withLock { children[node] = child }
-        return child
-    }
+    func start(_ node: Int) throws -> ChildProcess { try local.start(node) }
 
     func startAll() async throws {
         for node in nodes.indices { try start(node) }
@@ -80,7 +51,7 @@ final class ProcessCluster: @unchecked Sendable {
     }
 
     func child(_ node: Int) throws -> ChildProcess {
-        try lock.withLock { children[node] }.orThrow("\(nodes[node].id) was not started")
+        try local.child(node).orThrow("\(nodes[node].id) was not started")
     }
 
     /// Until the nodes serve.
@@ -109,17 +80,6 @@ final class ProcessCluster: @unchecked Sendable {
         return try await child.exited()
     }
 
-    private func log(_ node: Int) -> String { "\(directory)/\(nodes[node].id)" }
-
-    /// The last lines of all nodes.
-    var logs: String {
-        nodes.indices.map { node in
-            let text = lock.withLock { children[node] }?.errors ?? ""
-            let lines = text.split(separator: "\n").suffix(40).joined(separator: "\n")
-            return "--- \(nodes[node].id)\n\(lines)\n"
-        }.joined()
-    }
-
     // MARK: Calls
 
     func api(
@@ -138,5 +98,12 @@ final class ProcessCluster: @unchecked Sendable {
     func member(_ node: Int, seenBy observer: Int) async throws -> JSON {
         let members = try await admin(observer, "/admin/cluster").json["members"].array
         return members.first { $0["id"].string == nodes[node].id } ?? .null
+    }
+}
+
+extension ChildProcess {
+    func exited(within limit: Duration = .seconds(20)) async throws -> Exit {
+        try await eventually("process \(pid) ends", within: limit) { self.status != nil }
+        return try status.orThrow("process \(pid) did not end")
     }
 }

@@ -1,5 +1,7 @@
 import Foundation
 
+@testable import RoostCLI
+
 /// The built `roost`, which stands beside the bundle of the tests.
 enum RoostProgram {
     static func path() throws -> String {

@@ -1,5 +1,7 @@
 import Testing
 
+@testable import RoostCLI
+
 /// A suite with this trait has one cluster for all its tests, as `ProcessCluster.shared`; each test makes its own users.
 struct SharedCluster: SuiteTrait, TestScoping {
     var nodes = 3

@@ -1,4 +1,6 @@
 import Foundation
+import NIOCore
+import NIOPosix
 import Testing
 
 /// All suites are within it, so that one test runs at a time: each starts processes and measures times.
@@ -52,3 +54,6 @@ extension Optional {
 }
 
 func newID() -> String { UUID().uuidString.lowercased() }
+
+/// For what tests do with channels of their own.
+var testLoop: any EventLoop { MultiThreadedEventLoopGroup.singleton.next() }

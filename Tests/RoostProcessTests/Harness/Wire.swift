@@ -1,5 +1,7 @@
 import Foundation
 
+@testable import RoostCLI
+
 /// A TCP connection to this machine. Every call blocks, for a bounded time.
 final class Wire: @unchecked Sendable {
     private let descriptor: Int32
@@ -87,25 +89,11 @@ final class Wire: @unchecked Sendable {
         private let descriptor: Int32
 
         init?(port: Int) {
+            guard let descriptor = FreePorts.occupy(port) else { return nil }
             self.port = port
-            descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
-            guard Wire.withAddress(port: port, { bind(descriptor, $0, $1) }) == 0, listen(descriptor, 1) == 0 else {
-                Foundation.close(descriptor)
-                return nil
-            }
+            self.descriptor = descriptor
         }
 
         deinit { Foundation.close(descriptor) }
-    }
-
-    /// Ports that are free now. Below the range of outgoing connections (`ip_local_port_range`), so that none of those
-    /// takes the port of a node that is just being started again.
-    static func freePorts(_ count: Int) -> [Int] {
-        var held: [Squatter] = []
-        while held.count < count {
-            let port = Int.random(in: 15_000..<32_000)
-            if let squatter = Squatter(port: port) { held.append(squatter) }
-        }
-        return held.map(\.port)
     }
 }

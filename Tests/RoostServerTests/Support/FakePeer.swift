@@ -60,7 +60,9 @@ struct TestLink {
     }
 
     func info() async throws -> [LinkInfo] { try await loop.submit { transport.linkInfo() }.get() }
-    func reset(_ node: NodeID) async throws { try await loop.submit { transport.reset(node) }.get() }
+    func reset(_ node: NodeID) async throws {
+        try await loop.submit { transport.reset(node, reason: "reset by the test") }.get()
+    }
 }
 
 extension PeerLimits {

@@ -1,8 +1,8 @@
 internal import Foundation
 
-/// A node as a child process. It holds the read end of a pipe as its standard input: when this process is gone, in
+/// A node as a child process whose output is listened to. It holds the read end of a pipe as its standard input: when this process is gone, in
 /// whatever way, the pipe closes, and the child ends.
-final class ChildProcess {
+final class SupervisedProcess {
     private let process = Process()
     private let outputs = [Pipe(), Pipe()]
     /// Our end of the child's standard input; close-on-exec, so that no other child keeps it open.

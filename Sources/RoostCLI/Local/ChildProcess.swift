@@ -1,6 +1,6 @@
-import Foundation
+internal import Foundation
 
-/// A program that the tests started: its output goes to files, its end is seen by asking.
+/// A program started from here: its output goes to files, its end is seen by asking.
 final class ChildProcess: @unchecked Sendable {
     enum Exit: Equatable, CustomStringConvertible {
         case code(Int32)
@@ -27,7 +27,7 @@ final class ChildProcess: @unchecked Sendable {
         outputPath = log + ".out"
         errorPath = log + ".err"
         var ends: [Int32] = [-1, -1]
-        guard pipe(&ends) == 0 else { throw HarnessError("no pipe: \(String(cString: strerror(errno)))") }
+        guard pipe(&ends) == 0 else { throw Failure("no pipe: \(String(cString: strerror(errno)))") }
         for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
         lifeline = ends[1]
         defer { close(ends[0]) }
@@ -45,7 +45,7 @@ final class ChildProcess: @unchecked Sendable {
         let result = posix_spawnp(&pid, executable, &actions, nil, &values, environ)
         guard result == 0 else {
             close(lifeline)
-            throw HarnessError("\(executable) can't be started: \(String(cString: strerror(result)))")
+            throw Failure("\(executable) can't be started: \(String(cString: strerror(result)))")
         }
         self.pid = pid
     }
@@ -70,11 +70,6 @@ final class ChildProcess: @unchecked Sendable {
         // Not once it has been waited for: then the number may be another's.
         guard status == nil else { return }
         _ = Foundation.kill(pid, signal)
-    }
-
-    func exited(within limit: Duration = .seconds(20)) async throws -> Exit {
-        try await eventually("process \(pid) ends", within: limit) { self.status != nil }
-        return try status.orThrow("process \(pid) did not end")
     }
 
     var output: String { Self.text(outputPath) }
