@@ -42,7 +42,7 @@ package final class SimulationCluster: @unchecked Sendable {
         configure(&configuration)
         self.configuration = configuration
         var disks: [NodeID: SQLiteStore] = [:]
-        for node in list { disks[node.id] = try SQLiteStore() }
+        for node in list { disks[node.id] = try Self.blankDisk(executor) }
         self.disks = disks
     }
 
@@ -88,7 +88,13 @@ package final class SimulationCluster: @unchecked Sendable {
     /// The node's data is gone for good; it comes back blank.
     package func wipe(_ id: NodeID) throws {
         kill(id)
-        disks[id] = try SQLiteStore()
+        disks[id] = try Self.blankDisk(executor)
+    }
+
+    private static func blankDisk(_ executor: SimulationExecutor) throws -> SQLiteStore {
+        var options = SQLiteStore.Options()
+        options.wall = { SimulationClock.begin + Int64(executor.now / 1_000) }
+        return try SQLiteStore(inMemory: options)
     }
 
     /// Sessions at a node end with it.
