@@ -1,7 +1,7 @@
 public import NIOCore
 
-/// Checks a JSON object before somebody else's decoder reads it: as strictly as frames are read (RFC 8259, UTF-8, no lone
-/// surrogates, nesting up to 64).
+/// Checks a JSON object before somebody else's decoder reads it: as strictly as frames are read (RFC 8259, UTF-8, no
+/// lone surrogates, nesting up to 64).
 public enum JSONBody {
     /// Why the text is not one JSON object.
     public struct Flaw: Error, Sendable, Equatable {

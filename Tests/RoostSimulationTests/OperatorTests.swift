@@ -105,8 +105,8 @@ import Testing
         #expect(world.cluster.executor.now - before < 2_500_000_000)
     }
 
-    /// A client that reads nothing costs what fits into its socket's buffer and a little more, however large its window and
-    /// the messages; when it reads again, it gets everything, in order.
+    /// A client that reads nothing costs what fits into its socket's buffer and a little more, however large its window
+    /// and the messages; when it reads again, it gets everything, in order.
     @Test(arguments: World.seeds(3)) func aClientThatReadsNothingIsGivenNothing(seed: UInt64) throws {
         let world = try World(seed: seed)
         let group = try world.conversation(.group, "ada", "bob")

@@ -16,8 +16,8 @@ actor Device {
     nonisolated var unownedExecutor: UnownedSerialExecutor { context.executor.asUnownedSerialExecutor() }
 
     var socket: (any SessionSocket)?
-    /// A socket that takes nothing is given no more messages, and one that was given so many bytes of answers since then
-    /// is not read.
+    /// A socket that takes nothing is given no more messages, and one that was given so many bytes of answers since
+    /// then is not read.
     static let maxBufferedBytes = 262_144
     private var outbound: [ByteBuffer] = []
     private var outboundBytes = 0

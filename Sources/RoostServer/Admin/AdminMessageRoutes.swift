@@ -107,7 +107,7 @@ struct ReplicaFate: Sendable, Equatable {
         self.holds = holds
         applied = status.map { holds == true && $0.appliedIndex >= location.index }
         lastIndex = status?.lastIndex
-        // The recorded time is up to a second early: not before the message was sent, where the second leaves that open.
+        // The recorded time is up to a second early: not before the message was sent, where that second leaves room.
         syncedAt = holds == true ? status?.syncedAt.map { max($0, min(location.sentAt, $0 + 1_000_000)) } : nil
     }
 }

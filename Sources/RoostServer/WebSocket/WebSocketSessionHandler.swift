@@ -183,8 +183,8 @@ final class WebSocketSessionHandler: ChannelInboundHandler {
 
     /// Sends a close frame, and closes when the other end has answered or the time is over. Until then its bytes are
     /// read and thrown away: closing with bytes unread would reset the connection, and the code might be lost.
-    /// - Parameter isBroken: its frames can't be read any more, so that its end of the connection must be the answer: ours
-    ///   ends at once.
+    /// - Parameter isBroken: its frames can't be read any more, so that its end of the connection must be the answer:
+    ///   ours ends at once.
     func close(code: UInt16, reason: String, isBroken: Bool = false) {
         guard let context else { return }
         switch state {
