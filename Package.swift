@@ -12,6 +12,7 @@ let settings: [SwiftSetting] = [
 let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
 let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
 let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
+let nioConcurrency: Target.Dependency = .product(name: "NIOConcurrencyHelpers", package: "swift-nio")
 let nioWebSocket: Target.Dependency = .product(name: "NIOWebSocket", package: "swift-nio")
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
 let deque: Target.Dependency = .product(name: "DequeModule", package: "swift-collections")
@@ -32,6 +33,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
         .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
         .package(url: "https://github.com/vapor/jwt-kit", from: "5.7.1"),
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
@@ -40,11 +42,11 @@ let package = Package(
         .target(name: "RoostModel", dependencies: [crypto, nioCore], swiftSettings: settings),
         .target(name: "RoostProtocol", dependencies: ["RoostModel", nioCore], swiftSettings: settings),
         .target(
-            name: "RoostCluster", dependencies: ["RoostModel", "RoostProtocol", nioCore, deque, ordered],
+            name: "RoostCluster", dependencies: ["RoostModel", "RoostProtocol", deque, ordered],
             swiftSettings: settings),
         .target(
             name: "RoostConsensus",
-            dependencies: ["RoostModel", "RoostProtocol", "RoostCluster", nioCore, deque, ordered, crypto],
+            dependencies: ["RoostModel", "RoostProtocol", "RoostCluster", nioCore, deque],
             swiftSettings: settings),
         .target(
             name: "RoostStorage",
@@ -63,7 +65,8 @@ let package = Package(
             name: "RoostServer",
             dependencies: [
                 "RoostModel", "RoostProtocol", "RoostCluster", "RoostConsensus", "RoostStorage", "RoostNode", nioCore,
-                nioPosix, nioHTTP1, nioWebSocket, deque, ordered, logging, crypto,
+                nioPosix, nioHTTP1, nioConcurrency, logging, crypto,
+                .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "CryptoExtras", package: "swift-crypto"),
                 .product(name: "JWTKit", package: "jwt-kit"),
@@ -72,12 +75,12 @@ let package = Package(
             name: "RoostSimulation",
             dependencies: [
                 "RoostModel", "RoostProtocol", "RoostCluster", "RoostConsensus", "RoostStorage", "RoostNode", nioCore,
-                deque, ordered, logging,
+                logging,
             ], swiftSettings: settings),
         .target(
             name: "RoostClient",
             dependencies: [
-                "RoostModel", "RoostProtocol", nioCore, nioPosix, nioHTTP1, nioWebSocket, logging,
+                "RoostModel", "RoostProtocol", nioCore, nioPosix, nioHTTP1, nioWebSocket,
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
             ], swiftSettings: settings),
         .executableTarget(
@@ -121,13 +124,12 @@ let package = Package(
             name: "RoostServerTests",
             dependencies: [
                 "RoostModel", "RoostProtocol", "RoostCluster", "RoostStorage", "RoostNode", "RoostServer", nioCore,
-                nioPosix, nioHTTP1, nioWebSocket, logging, crypto,
-                .product(name: "JWTKit", package: "jwt-kit"),
+                nioPosix, nioHTTP1, nioConcurrency, logging, crypto,
             ], swiftSettings: settings),
         .testTarget(
             name: "RoostClientTests",
             dependencies: [
-                "RoostModel", "RoostProtocol", "RoostClient", nioCore, nioPosix, nioHTTP1, nioWebSocket, logging,
+                "RoostModel", "RoostProtocol", "RoostClient", nioCore, nioPosix, nioHTTP1, nioWebSocket,
             ],
             swiftSettings: settings),
         .testTarget(
@@ -140,7 +142,7 @@ let package = Package(
         .testTarget(
             name: "RoostProcessTests",
             dependencies: [
-                "RoostModel", "RoostProtocol", "RoostClient", "RoostCLI", nioCore, nioPosix, nioHTTP1, nioWebSocket,
+                "RoostModel", "RoostProtocol", "RoostClient", "RoostCLI",
             ],
             swiftSettings: settings),
     ]

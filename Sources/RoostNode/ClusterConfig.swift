@@ -55,6 +55,8 @@ package struct ClusterConfig: Sendable, Equatable {
         package var proposalRetryMilliseconds = 500
         /// Unanswered that long, a send is `unavailable`.
         package var proposalTimeoutMilliseconds = 10_000
+        /// An HTTP call is answered within this, WebSocket upgrades too; 503 where what it needs does not answer.
+        package var httpTimeoutMilliseconds = 5_000
         /// WebSocket ping interval.
         package var heartbeatSeconds = 30
         /// A socket that took nothing for so long is closed with 4408.

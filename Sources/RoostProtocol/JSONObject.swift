@@ -12,23 +12,30 @@ struct JSONObject {
     init(_ bytes: UnsafeRawBufferPointer, keys: [StaticString]) throws(JSONError) {
         var values = [JSONValue?](repeating: nil, count: keys.count)
         var duplicate: Int?
-        var scanner = JSONScanner(bytes)
+        try Self.forEachMember(of: bytes) { key, value in
+            guard let index = Self.index(of: key, in: bytes, among: keys) else { return }
+            if values[index] != nil { duplicate = duplicate ?? index }
+            values[index] = value
+        }
+        self.bytes = bytes
+        self.keys = keys
+        self.values = values
+        self.duplicate = duplicate
+    }
+
+    /// Throws where the whole text is not one JSON object.
+    static func forEachMember(
+        of bytes: UnsafeRawBufferPointer, _ member: (_ key: JSONValue, _ value: JSONValue) -> Void
+    ) throws(JSONError) {
         let start = bytes.firstIndex { $0 != 0x20 && $0 != 0x0a && $0 != 0x0d && $0 != 0x09 } ?? bytes.count
         guard start < bytes.count, bytes[start] == UInt8(ascii: "{") else {
             _ = try JSONScanner.check(bytes)
             throw JSONError(offset: start, reason: "not an object")
         }
+        var scanner = JSONScanner(bytes)
         scanner.skip(to: start)
-        try scanner.object(depth: 0) { key, value in
-            guard let index = Self.index(of: key, in: bytes, among: keys) else { return }
-            if values[index] != nil { duplicate = duplicate ?? index }
-            values[index] = value
-        }
+        try scanner.object(depth: 0, member)
         try scanner.end()
-        self.bytes = bytes
-        self.keys = keys
-        self.values = values
-        self.duplicate = duplicate
     }
 
     subscript(index: Int) -> JSONValue? { values[index] }
@@ -118,7 +125,7 @@ struct JSONObject {
     }
 
     /// The text of a string value that the scanner has passed.
-    private static func decode(_ value: JSONValue, in bytes: UnsafeRawBufferPointer) -> String {
+    static func decode(_ value: JSONValue, in bytes: UnsafeRawBufferPointer) -> String {
         let inner = bytes[value.range.lowerBound + 1..<value.range.upperBound - 1]
         guard value.escaped else { return String(decoding: inner, as: UTF8.self) }
         var units: [UInt8] = []

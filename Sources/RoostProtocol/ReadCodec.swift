@@ -15,6 +15,7 @@ private enum ReadTag: UInt8 {
     case message = 11
     case pending = 12
     case backlog = 13
+    case replica = 20
 }
 
 extension ReadRequest: WireValue {
@@ -25,8 +26,10 @@ extension ReadRequest: WireValue {
         case .account(let user):
             buffer.writeByte(ReadTag.account.rawValue)
             buffer.writeID(user)
-        case .accounts:
+        case .accounts(let after, let limit):
             buffer.writeByte(ReadTag.accounts.rawValue)
+            buffer.writeOptional(after)
+            buffer.writeVarint(limit)
         case .devices(let user):
             buffer.writeByte(ReadTag.devices.rawValue)
             buffer.writeID(user)
@@ -73,13 +76,18 @@ extension ReadRequest: WireValue {
             buffer.writeByte(ReadTag.pending.rawValue)
             buffer.writeID(user)
             buffer.writeArray(devices)
+        case .replica(let index):
+            buffer.writeByte(ReadTag.replica.rawValue)
+            buffer.writeVarint(index)
         }
     }
 
     init(reading buffer: inout ByteBuffer) throws(PeerCodecError) {
         switch try buffer.readTag("read", as: ReadTag.self) {
         case .account: self = .account(try buffer.readID())
-        case .accounts: self = .accounts
+        case .accounts:
+            self = .accounts(
+                after: try buffer.readOptional("after"), limit: try buffer.readVarint(as: UInt32.self, "limit"))
         case .devices: self = .devices(try buffer.readID())
         case .openSession: self = .openSession(user: try buffer.readID(), device: try buffer.readDevice())
         case .conversation: self = .conversation(try buffer.readID())
@@ -103,6 +111,7 @@ extension ReadRequest: WireValue {
         case .cursors: self = .cursors(try buffer.readID())
         case .message: self = .message(try buffer.readID())
         case .pending: self = .pending(try buffer.readID(), devices: try buffer.readArray())
+        case .replica: self = .replica(index: try buffer.readVarint())
         }
     }
 }
@@ -123,6 +132,7 @@ private enum ResponseTag: UInt8 {
     case none = 13
     case rejected = 14
     case backlog = 15
+    case replica = 20
 }
 
 extension ReadResponse: WireValue {
@@ -157,6 +167,7 @@ extension ReadResponse: WireValue {
             buffer.writeArray(cursors)
         case .located(let location): put(.located, location)
         case .pending(let devices): put(.pending, devices)
+        case .replica(let status): put(.replica, status)
         case .none: buffer.writeByte(ResponseTag.none.rawValue)
         case .rejected(let rejection):
             buffer.writeByte(ResponseTag.rejected.rawValue)
@@ -179,6 +190,7 @@ extension ReadResponse: WireValue {
         case .cursors: self = .cursors(try ConversationSnapshot(reading: &buffer), try buffer.readArray())
         case .located: self = .located(try MessageLocation(reading: &buffer))
         case .pending: self = .pending(try buffer.readArray())
+        case .replica: self = .replica(try ReplicaStatus(reading: &buffer))
         case .none: self = .none
         case .rejected: self = .rejected(try buffer.readTag("rejection"))
         }

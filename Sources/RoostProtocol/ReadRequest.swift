@@ -1,10 +1,10 @@
 public import RoostModel
 
-/// A read that a partition's leader answers after proving its leadership (ReadIndex).
+/// A read that a partition's leader answers after proving its leadership (ReadIndex); `.replica` is of one replica.
 public enum ReadRequest: Sendable, Equatable {
     case account(UserID)
-    /// Every account of the partition (operators).
-    case accounts
+    /// The partition's accounts above `after`, by user id, at most `limit` (operators).
+    case accounts(after: UserID?, limit: UInt32)
     case devices(UserID)
     /// Gives the session a generation; `device` must be registered. Answered with `.session`, or `.none` where the
     /// device is not known yet.
@@ -24,6 +24,8 @@ public enum ReadRequest: Sendable, Equatable {
     case message(MessageID)
     /// Per device of the user: how many messages of the partition it has not acknowledged.
     case pending(UserID, devices: [DeviceRecord])
+    /// What the replica that is asked, leader or not, has of an entry: no proof of anything but itself.
+    case replica(index: UInt64)
 }
 
 public enum ReadResponse: Sendable, Equatable {
@@ -42,6 +44,7 @@ public enum ReadResponse: Sendable, Equatable {
     case cursors(ConversationSnapshot, [CursorAdvance])
     case located(MessageLocation)
     case pending([DevicePending])
+    case replica(ReplicaStatus)
     /// There is no such thing.
     case none
     case rejected(Rejection)
@@ -66,13 +69,19 @@ public struct MessageLocation: Sendable, Equatable {
     public var originDevice: DeviceID
     public var sentAt: Int64
     public var index: UInt64
+    public var term: UInt64
+    /// Who answered.
+    public var leader: NodeID
+    /// Where the entry should be, as the group is configured; sorted by node.
+    public var replicas: [MessageReplica]
     /// Users who may read it.
     public var readers: [UserID]
     /// Cursors of the conversation's devices.
     public var cursors: [CursorAdvance]
     public init(
         conversation: ConversationID, seq: UInt64, sender: UserID, originDevice: DeviceID, sentAt: Int64,
-        index: UInt64, readers: [UserID], cursors: [CursorAdvance]
+        index: UInt64, term: UInt64, leader: NodeID, replicas: [MessageReplica], readers: [UserID],
+        cursors: [CursorAdvance]
     ) {
         self.conversation = conversation
         self.seq = seq
@@ -80,8 +89,37 @@ public struct MessageLocation: Sendable, Equatable {
         self.originDevice = originDevice
         self.sentAt = sentAt
         self.index = index
+        self.term = term
+        self.leader = leader
+        self.replicas = replicas
         self.readers = readers
         self.cursors = cursors
+    }
+}
+
+public struct MessageReplica: Sendable, Equatable {
+    public var node: NodeID
+    public var isVoter: Bool
+    public init(node: NodeID, isVoter: Bool) {
+        self.node = node
+        self.isVoter = isVoter
+    }
+}
+
+/// What one replica has of an entry.
+public struct ReplicaStatus: Sendable, Equatable {
+    /// Of the entry at the index asked for, if one is synced there.
+    public var term: UInt64?
+    /// When it was synced, by the replica's wall clock: microseconds since 1970, or up to a second later. Nil where no
+    /// entry is, or its time was not recorded.
+    public var syncedAt: Int64?
+    public var lastIndex: UInt64
+    public var appliedIndex: UInt64
+    public init(term: UInt64?, syncedAt: Int64?, lastIndex: UInt64, appliedIndex: UInt64) {
+        self.term = term
+        self.syncedAt = syncedAt
+        self.lastIndex = lastIndex
+        self.appliedIndex = appliedIndex
     }
 }
 

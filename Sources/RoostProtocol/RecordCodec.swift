@@ -150,7 +150,7 @@ extension SessionGrant: WireValue {
 }
 
 extension MessageLocation: WireValue {
-    static var minimumSize: Int { 46 }
+    static var minimumSize: Int { 50 }
 
     func encode(into buffer: inout ByteBuffer) {
         buffer.writeID(conversation)
@@ -159,6 +159,9 @@ extension MessageLocation: WireValue {
         buffer.writeDevice(originDevice)
         buffer.writeInteger(sentAt)
         buffer.writeVarint(index)
+        buffer.writeVarint(term)
+        leader.encode(into: &buffer)
+        buffer.writeArray(replicas)
         buffer.writeArray(readers)
         buffer.writeArray(cursors)
     }
@@ -167,6 +170,7 @@ extension MessageLocation: WireValue {
         self.init(
             conversation: try buffer.readID(), seq: try buffer.readVarint(), sender: try buffer.readID(),
             originDevice: try buffer.readDevice(), sentAt: try buffer.readFixed(), index: try buffer.readVarint(),
+            term: try buffer.readVarint(), leader: try NodeID(reading: &buffer), replicas: try buffer.readArray(),
             readers: try buffer.readArray(), cursors: try buffer.readArray())
     }
 }
@@ -181,5 +185,36 @@ extension DevicePending: WireValue {
 
     init(reading buffer: inout ByteBuffer) throws(PeerCodecError) {
         self.init(device: try buffer.readDevice(), count: try buffer.readVarint())
+    }
+}
+
+extension MessageReplica: WireValue {
+    static var minimumSize: Int { 2 }
+
+    func encode(into buffer: inout ByteBuffer) {
+        node.encode(into: &buffer)
+        buffer.writeFlag(isVoter)
+    }
+
+    init(reading buffer: inout ByteBuffer) throws(PeerCodecError) {
+        self.init(node: try NodeID(reading: &buffer), isVoter: try buffer.readFlag("voter"))
+    }
+}
+
+extension ReplicaStatus: WireValue {
+    static var minimumSize: Int { 4 }
+
+    func encode(into buffer: inout ByteBuffer) {
+        buffer.writeOptional(term.map(WireNumber.init))
+        buffer.writeOptional(syncedAt.map(WireTime.init))
+        buffer.writeVarint(lastIndex)
+        buffer.writeVarint(appliedIndex)
+    }
+
+    init(reading buffer: inout ByteBuffer) throws(PeerCodecError) {
+        self.init(
+            term: try buffer.readOptional("term", of: WireNumber.self)?.value,
+            syncedAt: try buffer.readOptional("synced at", of: WireTime.self)?.value,
+            lastIndex: try buffer.readVarint(), appliedIndex: try buffer.readVarint())
     }
 }

@@ -261,3 +261,11 @@ struct WireNumber: WireValue {
     func encode(into buffer: inout ByteBuffer) { buffer.writeVarint(value) }
     init(reading buffer: inout ByteBuffer) throws(PeerCodecError) { value = try buffer.readVarint() }
 }
+
+struct WireTime: WireValue {
+    var value: Int64
+    init(_ value: Int64) { self.value = value }
+    static var minimumSize: Int { 8 }
+    func encode(into buffer: inout ByteBuffer) { buffer.writeInteger(value) }
+    init(reading buffer: inout ByteBuffer) throws(PeerCodecError) { value = try buffer.readFixed() }
+}

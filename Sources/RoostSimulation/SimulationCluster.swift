@@ -64,7 +64,7 @@ package final class SimulationCluster: @unchecked Sendable {
             cluster: "simulated", replication: replication ?? min(3, nodes), partitions: partitions, nodes: list)
         configure(&configuration)
         self.configuration = configuration
-        for node in list { machines[node.id] = Machine(disk: try SQLiteStore()) }
+        for node in list { machines[node.id] = Machine(disk: try Self.blankDisk(executor)) }
     }
 
     package var nodeIDs: [NodeID] { configuration.nodes.map(\.id) }
@@ -132,7 +132,13 @@ package final class SimulationCluster: @unchecked Sendable {
     package func wipe(_ id: NodeID) throws {
         kill(id)
         note("\(id) loses its disk")
-        machines[id]?.disk = try SQLiteStore()
+        machines[id]?.disk = try Self.blankDisk(executor)
+    }
+
+    private static func blankDisk(_ executor: SimulationExecutor) throws -> SQLiteStore {
+        var options = SQLiteStore.Options()
+        options.wall = { SimulationClock.begin + Int64(executor.now / 1_000) }
+        return try SQLiteStore(inMemory: options)
     }
 
     /// As `roost recover --unsafe --from`, on a node that does not run.

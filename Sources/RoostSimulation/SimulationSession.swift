@@ -29,7 +29,10 @@ package final class SimulationSession: SessionSocket, @unchecked Sendable {
     package var acknowledgeAfter: ClosedRange<UInt64> = 100_000...3_000_000
     package var onFrame: ((ServerFrame) -> Void)?
     package var onClose: ((UInt16) -> Void)?
-    package let isWritable = true
+    package private(set) var isWritable = true
+    /// Bytes written while it was not writable.
+    package private(set) var stuckBytes = 0
+    package private(set) var isRead = true
     private var lastNumber: UInt64 = 0
     private var acknowledged: UInt64 = 0
     private var lastSeqs: [ConversationID: UInt64] = [:]
@@ -53,6 +56,7 @@ package final class SimulationSession: SessionSocket, @unchecked Sendable {
         // The node has not heard yet that the client is gone.
         guard closeCode == nil else { return }
         for buffer in list {
+            if !isWritable { stuckBytes += buffer.readableBytes }
             let frame: ServerFrame
             do {
                 frame = try ServerFrame(parsing: buffer)
@@ -106,7 +110,13 @@ package final class SimulationSession: SessionSocket, @unchecked Sendable {
         closedByNode = true
         ended(code)
     }
-    package func setReading(_ reading: Bool) {}
+    package func setReading(_ reading: Bool) { isRead = reading }
+
+    /// The socket's buffer is full from now on, or has room again.
+    package func setWritable(_ writable: Bool) {
+        isWritable = writable
+        executor.perform { events?.writabilityChanged() }
+    }
 
     package func ping(_ payload: ByteBuffer) {
         executor.schedule(after: executor.random(100_000...3_000_000)) { [weak self] in

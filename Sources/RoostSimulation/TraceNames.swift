@@ -10,6 +10,8 @@ extension PeerFrame {
         case .linkPing: "ping"
         case .linkPong: "pong"
         case .reaches: "reaches"
+        case .clock: "clock"
+        case .draining: "draining"
         case .raft(let list): list.map { "raft/\($0.partition)/\($0.message.traceName)" }.joined(separator: " ")
         case .propose(let list): "propose×\(list.count)"
         case .proposalResults(let list): "results×\(list.count)"

@@ -90,6 +90,9 @@ package protocol NodeStore: KnownMessages, Sendable {
     func entries(
         partition: PartitionID, from: UInt64, through: UInt64, maxBytes: Int
     ) throws(StoreError) -> [RaftEntry]
+    /// When the entry was committed here, microseconds since 1970 by this machine's clock, or up to a second later. Nil
+    /// where that was not recorded; means nothing for an index at which there is no entry.
+    func syncedAt(partition: PartitionID, index: UInt64) throws(StoreError) -> Int64?
     /// Messages with `after` < seq < `before`, ascending or descending by seq, at most `limit` and about `maxBytes`.
     func messages(
         partition: PartitionID, conversation: ConversationID, after: UInt64, before: UInt64, descending: Bool,

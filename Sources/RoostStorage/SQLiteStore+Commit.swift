@@ -25,10 +25,13 @@ extension SQLiteStore {
     /// After an error other than `.full` nothing is known of the disk, and every later commit throws it again.
     package func commit(_ writes: [PartitionWrite]) throws(StoreError) {
         guard !writes.isEmpty else { return }
+        var times = syncTimes.withLock { $0 }
+        times.now = wall()
         try writeTransaction { db in
             var order: [PartitionID] = []
             var gathered: [PartitionID: Gathered] = [:]
             try writeLog(writes, db)
+            for write in writes { try times.write(write, db) }
             for write in writes {
                 if gathered[write.partition] == nil { order.append(write.partition) }
                 gathered[write.partition, default: Gathered()].add(write)
@@ -44,6 +47,7 @@ extension SQLiteStore {
             }
             return rows.fresh
         }
+        syncTimes.withLock { $0 = times }
     }
 
     /// Writes an entry whose row is damaged again, from another replica's. Other rows stay as they are.

@@ -23,6 +23,8 @@ package final class SQLiteStore: NodeStore {
         package var cachedKeys = 65_536
         /// Bound of the database file in pages of 4 KiB, above which commits throw `.full`; nil for none.
         package var maxPages: Int?
+        /// Microseconds since 1970.
+        package var wall: @Sendable () -> Int64 = { Int64(Date().timeIntervalSince1970 * 1e6) }
         package init() {}
     }
 
@@ -34,6 +36,8 @@ package final class SQLiteStore: NodeStore {
     let keys: ConversationKeys
     /// Set when a lookup failed whose answer decided something: see `knownMessage`.
     let poison = Mutex<StoreError?>(nil)
+    let wall: @Sendable () -> Int64
+    let syncTimes = Mutex(SyncTimes())
     private let isClosed = Atomic(false)
     private let lookupFailed: @Sendable (StoreError) -> Void
     private let lock: DirectoryLock?
@@ -50,6 +54,7 @@ package final class SQLiteStore: NodeStore {
         lock = try DirectoryLock(directory: directory)
         self.directory = directory
         self.lookupFailed = lookupFailed
+        wall = options.wall
         keys = ConversationKeys(capacity: options.cachedKeys)
         let path = directory + "/roost.db"
         let opened = try mappingErrors(directory: directory) {
@@ -72,6 +77,7 @@ package final class SQLiteStore: NodeStore {
         lock = nil
         directory = nil
         lookupFailed = { _ in }
+        wall = options.wall
         keys = ConversationKeys(capacity: options.cachedKeys)
         let queue = try mappingErrors(directory: nil) {
             let queue = try DatabaseQueue(configuration: Connections.configuration(options))

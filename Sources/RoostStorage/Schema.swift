@@ -2,7 +2,7 @@ import GRDB
 
 /// The tables of `roost.db`. All partitions share them.
 ///
-/// `log`, `hard_state` and `facts` are the truth. All other tables are derived from the log: `applied` tells up to
+/// `log`, `hard_state` and `facts` are the truth; `syncs` says since when the log has it. All other tables are derived from the log: `applied` tells up to
 /// which entry, and deleting them all and replaying the log gives the same rows.
 ///
 /// Integers without sign (hashes, session and store ids) are kept by their bit pattern. UUIDs are blobs of 16 bytes in
@@ -14,6 +14,7 @@ enum Schema {
         migrator.registerMigration("1-log", migrate: createLog)
         migrator.registerMigration("1-state", migrate: createState)
         migrator.registerMigration("1-messages", migrate: createMessages)
+        migrator.registerMigration("2-syncs", migrate: createSyncs)
         return migrator
     }
 
@@ -79,6 +80,15 @@ enum Schema {
                 CREATE TABLE message_ids (
                     conversation INTEGER NOT NULL, hash INTEGER NOT NULL, seq INTEGER NOT NULL,
                     PRIMARY KEY (conversation, hash, seq)) WITHOUT ROWID;
+                """)
+    }
+
+    private static func createSyncs(_ db: Database) throws {
+        try db.execute(
+            sql: """
+                -- The entries from position (see LogPosition) to that of the next row were committed here at `at`, by
+                -- the wall clock in microseconds, or up to a second later.
+                CREATE TABLE syncs (position INTEGER PRIMARY KEY, at INTEGER NOT NULL);
                 """)
     }
 

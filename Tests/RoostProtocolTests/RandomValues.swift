@@ -192,9 +192,9 @@ extension RandomValues {
 
 extension RandomValues {
     mutating func read() -> ReadRequest {
-        switch below(13) {
+        switch below(14) {
         case 0: .account(id())
-        case 1: .accounts
+        case 1: .accounts(after: optional { $0.id() }, limit: number32())
         case 2: .devices(id())
         case 3: .openSession(user: id(), device: device())
         case 4: .conversation(id())
@@ -210,11 +210,12 @@ extension RandomValues {
         case 9: .cursors(id())
         case 10: .message(id())
         case 11: .pending(id(), devices: list { $0.deviceRecord() })
+        case 12: .replica(index: number())
         default: .backlog(conversation: id(), user: id(), after: number(), limit: number32())
         }
     }
     mutating func response() -> ReadResponse {
-        switch below(15) {
+        switch below(16) {
         case 0: .account(account())
         case 1: .accounts(list { $0.account() })
         case 2: .devices(list { $0.deviceRecord() })
@@ -229,10 +230,17 @@ extension RandomValues {
             .located(
                 MessageLocation(
                     conversation: id(), seq: number(), sender: id(), originDevice: device(), sentAt: time(),
-                    index: number(), readers: list { $0.id() }, cursors: list { $0.cursor() }))
+                    index: number(), term: number(), leader: node(),
+                    replicas: list { MessageReplica(node: $0.node(), isVoter: $0.flag()) },
+                    readers: list { $0.id() }, cursors: list { $0.cursor() }))
         case 11: .pending(list { DevicePending(device: $0.device(), count: $0.number()) })
         case 12: .none
         case 13: .rejected(one(of: Rejection.self))
+        case 14:
+            .replica(
+                ReplicaStatus(
+                    term: optional { $0.number() }, syncedAt: optional { $0.time() }, lastIndex: number(),
+                    appliedIndex: number()))
         default: .backlog(messages: list { $0.message() }, through: number())
         }
     }

@@ -161,7 +161,7 @@ enum Samples {
 
     private static let reads: [(String, PeerFrame)] = [
         read("account", .account(user)),
-        read("accounts", .accounts),
+        read("accounts", .accounts(after: user, limit: 1_000)),
         read("devices", .devices(user)),
         read("openSession", .openSession(user: user, device: device)),
         read("conversation", .conversation(conversation)),
@@ -175,6 +175,7 @@ enum Samples {
         read("cursors", .cursors(conversation)),
         read("message", .message(messageID)),
         read("pending", .pending(user, devices: [deviceRecord])),
+        read("replica", .replica(index: 202)),
     ]
 
     private static let replies: [(String, PeerFrame)] = [
@@ -194,8 +195,12 @@ enum Samples {
             .located(
                 MessageLocation(
                     conversation: conversation, seq: 7, sender: user, originDevice: device, sentAt: stamp, index: 202,
+                    term: 4,
+                    leader: "node-1", replicas: [MessageReplica(node: "node-1", isVoter: true)],
                     readers: [user, other], cursors: [cursor]))),
         reply("pending", .pending([DevicePending(device: device, count: 3)])),
+        reply(
+            "replica", .replica(ReplicaStatus(term: 4, syncedAt: stamp, lastIndex: 203, appliedIndex: 201))),
         reply("none", .none),
         reply("rejected", .rejected(.notMember)),
         ("readReplies.notLeader", .readReplies([ReadReply(id: 9, outcome: .notLeader("node-2"))])),

@@ -1,3 +1,4 @@
+import Foundation
 import NIOConcurrencyHelpers
 import NIOCore
 import RoostModel
@@ -99,6 +100,47 @@ import Testing
         }
     }
 
+    @Test func accountsAndPresenceComeInPages() async throws {
+        try await TestServer.run { server in
+            var ids: [UserID] = []
+            for number in 0..<5 { ids.append(try await server.user("user-\(number)").id) }
+            ids.sort()
+            let online = ids
+            server.node.state.withLockedValue { state in
+                state.presence = online.map {
+                    PresenceView(
+                        user: $0, device: DeviceID(validated: "phone"), node: "node-1", session: SessionID(1),
+                        online: true, since: 0)
+                }
+            }
+            let connection = try await server.connectAdmin()
+            func page(_ path: String) async throws -> (users: [String?], response: TestResponse) {
+                let response = try await connection.call("GET", path)
+                let users = response.array.isEmpty ? response.object["users"] as? [[String: Any]] ?? [] : response.array
+                return (users.map { $0["user_id"] as? String }, response)
+            }
+            let names = ids.map(\.description)
+            let first = try await page("/admin/users?limit=3")
+            #expect(first.users == names.prefix(3).map { $0 })
+            #expect(first.response.headers["link"] == "</admin/users?after=\(names[2])&limit=3>; rel=\"next\"")
+            let second = try await page("/admin/users?limit=3&after=\(names[2])")
+            #expect(second.users == names.suffix(2).map { $0 })
+            #expect(second.response.headers["link"] == nil)
+            #expect(try await page("/admin/users").users == names)
+            for query in ["limit=0", "limit=1001", "after=x"] {
+                #expect(try await connection.call("GET", "/admin/users?\(query)").status == 400)
+            }
+
+            let all = try await page("/admin/presence")
+            #expect(all.users == names)
+            #expect(all.response.object["next_after"] is NSNull)
+            let some = try await page("/admin/presence?limit=2&after=\(names[0])")
+            #expect(some.users == [names[1], names[2]])
+            #expect(some.response.object["next_after"] as? String == names[2])
+            #expect(try await page("/admin/presence?user_id=\(names[3])").users == [names[3]])
+        }
+    }
+
     @Test func aUserIsShownWithWhatWaits() async throws {
         try await TestServer.run { server in
             let bob = try await server.user("bob")
@@ -155,7 +197,11 @@ import Testing
                     2,
                     MessageLocation(
                         conversation: conversation, seq: 5, sender: alice.id,
-                        originDevice: DeviceID(validated: "own"), sentAt: 10, index: 77, readers: [alice.id, bob.id],
+                        originDevice: DeviceID(validated: "own"), sentAt: 10, index: 77, term: 3,
+                        leader: "node-1",
+                        replicas: ["node-1", "node-2", "node-3", "node-4"].map {
+                            MessageReplica(node: $0, isVoter: $0 != "node-4")
+                        }, readers: [alice.id, bob.id],
                         cursors: [
                             CursorAdvance(
                                 user: bob.id, device: DeviceID(validated: "read"), conversation: conversation, seq: 5),
@@ -165,12 +211,29 @@ import Testing
                         ])
                 )
             }
+            server.node.state.withLockedValue {
+                $0.replicas = [
+                    "node-1": ReplicaStatus(term: 3, syncedAt: 2_500_000, lastIndex: 80, appliedIndex: 79),
+                    "node-2": ReplicaStatus(term: 2, syncedAt: 2_500_000, lastIndex: 77, appliedIndex: 70),
+                    "node-4": ReplicaStatus(term: nil, syncedAt: nil, lastIndex: 20, appliedIndex: 20),
+                ]
+            }
             let id = UUID128(high: 4, low: 4)
             let connection = try await server.connectAdmin()
             let message = try await connection.call("GET", "/admin/messages/\(id)").object
             #expect(message["partition"] as? Int == 2)
             #expect(message["seq"] as? Int == 5)
             #expect(message["index"] as? Int == 77)
+            #expect(message["term"] as? Int == 3)
+            #expect(message["leader"] as? String == "node-1")
+            let replicas = message["replicas"] as? [[String: Any]] ?? []
+            #expect(replicas.map { $0["node_id"] as? String } == ["node-1", "node-2", "node-3", "node-4"])
+            #expect(replicas.map { $0["role"] as? String } == ["voter", "voter", "voter", "learner"])
+            #expect(replicas.map { $0["answered"] as? Bool } == [true, true, false, true])
+            // Another term's entry is not this one.
+            #expect(replicas.map { $0["holds"] as? Bool } == [true, false, nil, false])
+            #expect(replicas.map { $0["applied"] as? Bool } == [true, false, nil, false])
+            #expect(replicas.map { $0["synced_at"] as? Double } == [2.5, nil, nil, nil])
             let devices = message["devices"] as? [[String: Any]] ?? []
             #expect(devices.map { $0["device_id"] as? String } == ["own"] + names)
             #expect(devices.map { $0["acknowledged"] as? Bool } == [false, true, false, false, false])
@@ -179,6 +242,14 @@ import Testing
             for (explanation, word) in zip(explanations, ["sent it", "acknowledged", "later", "node-2", "connects"]) {
                 #expect(explanation.contains(word))
             }
+            let mine = try await connection.call("GET", "/admin/messages/\(id)?user_id=\(alice.id)").object
+            #expect((mine["devices"] as? [[String: Any]])?.map { $0["device_id"] as? String } == ["own"])
+            // Whose devices cannot be read is told, not left out.
+            server.node.state.withLockedValue { state in
+                state.onRead = { if case .devices(bob.id) = $0 { .rejected(.unavailable) } else { nil } }
+            }
+            let part = try await connection.call("GET", "/admin/messages/\(id)").object
+            #expect(part["devices_unknown"] as? [String] == [bob.id.description])
             server.node.state.withLockedValue { $0.located = nil }
             #expect(try await connection.call("GET", "/admin/messages/\(id)").status == 404)
             server.node.state.withLockedValue { $0.onReadAll = { _, _ in .rejected(.unavailable) } }

@@ -1,5 +1,6 @@
 import NIOConcurrencyHelpers
 import NIOCore
+import RoostNode
 import Testing
 
 @testable import RoostServer
@@ -134,6 +135,65 @@ import Testing
             #expect(refused.headers["retry-after"] != nil)
             _ = await second.readToEnd()
             #expect(try await first.call("GET", "/api/nothing").status == 404)
+        }
+    }
+
+    /// Whatever a call waits for, it is answered.
+    @Test func aCallWithoutAnAnswerIsUnavailable() async throws {
+        var limits = HTTPLimits(headMilliseconds: 30_000, maxBody: 1_024)
+        limits.answerMilliseconds = 20
+        try await TestServer.run(limits: limits) { server in
+            let alice = try await server.user("alice")
+            let promise = server.core.makePromise(of: Void.self)
+            server.node.gate.withLockedValue { $0 = promise.futureResult }
+            let connection = try await server.connect()
+            try await connection.send(TestUpgrade.request(user: "\(alice.id)", protocols: alice.token))
+            let response = try await connection.response()
+            #expect(response.status == 503)
+            #expect(response.code == "unavailable")
+            #expect(response.headers["retry-after"] == "1")
+            promise.succeed()
+            #expect(try await server.node.sessions.next().next() == .abandoned)
+            _ = await connection.readToEnd()
+        }
+    }
+
+    /// All that a call asks of the node has one deadline, within the call's time.
+    @Test func oneDeadlineHoldsForAllQuestionsOfACall() async throws {
+        try await TestServer.run { server in
+            let alice = try await server.user("alice")
+            let bob = try await server.user("bob")
+            let seen = NIOLockedValueBox<[UInt64?]>([])
+            server.node.state.withLockedValue {
+                $0.onRead = { _ in
+                    seen.withLockedValue { $0.append(CallDeadline.current) }
+                    return nil
+                }
+            }
+            let start = server.node.now()
+            let body = #"{"type":"group","user_ids":["\#(bob.id)"]}"#
+            let connection = try await server.connect()
+            #expect(
+                try await connection.call("POST", "/api/conversations", token: alice.token, body: body).status == 200)
+            let deadlines = seen.withLockedValue { $0 }
+            // The gate's question has less time; that about Bob all of it.
+            #expect(deadlines == [start + 1_000_000_000, start + 4_500_000_000])
+        }
+    }
+
+    @Test(arguments: [
+        #"{"username":"a","password":"x","username":"b"}"#, #"{"username":"a","password":"x","user\u006eame":"b"}"#,
+    ])
+    func aMemberThatStandsThereTwiceIsRefused(_ body: String) async throws {
+        try await TestServer.run { server in
+            let connection = try await server.connect()
+            for path in ["/api/register", "/api/login"] {
+                let response = try await connection.call("POST", path, body: body)
+                #expect(response.status == 400)
+                #expect(response.code == "invalid_field")
+                #expect(response.object["detail"] as? String == "username stands there twice")
+            }
+            #expect(server.node.state.withLockedValue { $0.accounts.isEmpty })
         }
     }
 

@@ -99,6 +99,24 @@ import Testing
         }
     }
 
+    /// The end of what a client sends, right behind its handshake, comes before there is a session to be told.
+    @Test func anEndBehindTheHandshakeLeavesNoSession() async throws {
+        try await TestServer.run { server in
+            let alice = try await server.user("alice")
+            let promise = server.core.makePromise(of: Void.self)
+            server.node.gate.withLockedValue { $0 = promise.futureResult }
+            let connection = try await server.connect()
+            try await connection.send(TestUpgrade.request(user: "\(alice.id)", protocols: alice.token))
+            try await connection.endOutput()
+            let session = try await server.node.sessions.next()
+            // What comes after it on another connection has passed the loop behind it.
+            #expect(try await server.connect().call("GET", "/api/nothing").status == 404)
+            promise.succeed()
+            #expect(try await session.next() == .abandoned)
+            #expect(await connection.readToEnd().readableBytes == 0)
+        }
+    }
+
     @Test func whoGoesDuringTheAdmissionIsAbandoned() async throws {
         try await TestServer.run { server in
             let alice = try await server.user("alice")
@@ -187,6 +205,21 @@ import Testing
             try? await connection.send(frame: TestFrame.make(.close, [UInt8(code >> 8), UInt8(code & 0xff)]))
             await connection.close()
             #expect(try await session.next() == .closed)
+        }
+    }
+
+    /// Nothing that such a client sends is understood any more, its close frame neither: our end is closed at once.
+    @Test func aBrokenSessionIsNotWaitedFor() async throws {
+        try await TestServer.run { server in
+            let (connection, session) = try await open(server)
+            let clock = ContinuousClock()
+            let start = clock.now
+            try await connection.send(frame: TestFrame.make(.binary, [1]))
+            #expect(try await connection.frame().closeCode == 1003)
+            // A client that does as it should closes when the server's end is there.
+            #expect(await connection.readToEnd().readableBytes == 0)
+            #expect(try await session.next() == .closed)
+            #expect(clock.now - start < .milliseconds(400))
         }
     }
 

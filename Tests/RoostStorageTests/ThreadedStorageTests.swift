@@ -37,6 +37,7 @@ private final class GatedStore: NodeStore {
     func entries(
         partition: PartitionID, from: UInt64, through: UInt64, maxBytes: Int
     ) throws(StoreError) -> [RaftEntry] { [] }
+    func syncedAt(partition: PartitionID, index: UInt64) throws(StoreError) -> Int64? { nil }
     func messages(
         partition: PartitionID, conversation: ConversationID, after: UInt64, before: UInt64, descending: Bool,
         skip: Int, limit: Int, maxBytes: Int

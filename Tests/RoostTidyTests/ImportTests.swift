@@ -62,12 +62,34 @@ import Testing
         }
     }
 
-    /// What a target declares and does not use costs everybody who builds it.
-    @Test func packagesAreUsed() throws {
-        let manifest = try SourceTree.text("Package.swift")
-        let imported = Set((SourceTree.sources + SourceTree.tests).flatMap { $0.imports.map(\.module) })
-        for match in manifest.matches(of: /\.product\(name: "(\w+)"/) where !imported.contains(String(match.1)) {
-            Issue.record("Package.swift: nothing imports \(match.1)")
+    /// What comes with the toolchain.
+    private static let toolchain: Set = [
+        "Foundation", "FoundationEssentials", "Dispatch", "Synchronization", "Testing",
+    ]
+
+    /// What a target imports it declares: what another target happens to bring along may go away with it. What it
+    /// declares and does not import costs everybody who builds it.
+    @Test func everyTargetDeclaresWhatItImports() throws {
+        let targets = try Manifest.targets()
+        #expect(Set(targets.map(\.name)) == Set((SourceTree.sources + SourceTree.tests).map(\.module)))
+        for target in targets {
+            var imported: Set<String> = []
+            for file in SourceTree.sources + SourceTree.tests where file.module == target.name {
+                for (line, name) in file.imports where !Self.toolchain.contains(name) {
+                    imported.insert(name)
+                    if target.products.contains(name) || target.targets.contains(name) { continue }
+                    Issue.record("\(file.path):\(line): Package.swift does not declare \(name) for \(target.name)")
+                }
+            }
+            for product in target.products.subtracting(imported).sorted() {
+                Issue.record("Package.swift: \(target.name) does not import \(product)")
+            }
         }
+    }
+
+    @Test func theManifestIsRead() throws {
+        let server = try #require(try Manifest.targets().first { $0.name == "RoostServer" })
+        #expect(server.products.isSuperset(of: ["NIOCore", "Hummingbird", "JWTKit"]))
+        #expect(server.targets.contains("RoostNode"))
     }
 }

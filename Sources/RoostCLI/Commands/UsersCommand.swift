@@ -3,6 +3,7 @@ internal import Foundation
 internal import RoostClient
 internal import RoostModel
 internal import RoostNode
+internal import RoostServer
 
 struct UsersCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -69,8 +70,8 @@ private struct ListUsers: AsyncParsableCommand {
 
     func run() async throws {
         try await options.with { client in
-            let answer = try await client.get("/admin/users")
-            let users = answer.arrayValue ?? []
+            let users = try await all(client)
+            let answer = JSONValue.array(users)
             let rows = users.map { user in
                 let disabled = if case .bool(true)? = user["disabled"] { true } else { false }
                 return [
@@ -81,6 +82,23 @@ private struct ListUsers: AsyncParsableCommand {
             }
             try options.show(answer, Console.table(["USERNAME", "ROLE", "STATUS", "USER ID"], rows))
         }
+    }
+
+    /// Page by page, then by name.
+    private func all(_ client: AdminClient) async throws -> [JSONValue] {
+        let limit = 1_000
+        var users: [JSONValue] = []
+        var after = ""
+        while true {
+            let page = try await client.get("/admin/users?limit=\(limit)\(after)").arrayValue ?? []
+            users += page
+            guard page.count == limit, let last = page.last?["user_id"]?.stringValue else { break }
+            after = "&after=\(last)"
+        }
+        func key(_ user: JSONValue) -> (String, String) {
+            (user["username"]?.stringValue ?? "", user["user_id"]?.stringValue ?? "")
+        }
+        return users.sorted { key($0) < key($1) }
     }
 }
 
@@ -112,23 +130,19 @@ private struct NamedAccount: ParsableArguments {
 
     func change(_ action: String, _ done: String, _ options: AdminOptions) async throws {
         try await options.with { client in
-            let id = try await id(client)
+            let id = try id()
             let answer = try await client.post("/admin/users/\(id)/\(action)", [:])
             try options.show(answer, ["\(done) \(username ?? id.description)"])
         }
     }
 
-    private func id(_ client: AdminClient) async throws -> UserID {
+    private func id() throws -> UserID {
         switch (username, userID) {
         case (nil, let text?):
             guard let id = UserID(text) else { throw Failure("--user-id is not an id", .usage) }
             return id
         case (let name?, nil):
-            let users = try await client.get("/admin/users").arrayValue ?? []
-            let user = users.first { $0["username"]?.stringValue?.lowercased() == name.lowercased() }
-            guard let id = user?["user_id"]?.stringValue.flatMap({ UserID($0) }) else {
-                throw Failure("there is no user \(name)")
-            }
+            guard let id = UsernameRules.userID(of: name) else { throw Failure("there is no user \(name)") }
             return id
         default: throw Failure("one of --username and --user-id is needed", .usage)
         }

@@ -30,7 +30,7 @@ final class SimulationPool {
     private static let share = 8
 
     private struct Child {
-        var process: ChildProcess
+        var process: SupervisedProcess
         var seeds: [UInt64]
         var current: UInt64?
         var text = Data()
@@ -89,7 +89,7 @@ final class SimulationPool {
         let number = nextChild
         nextChild += 1
         let list = part.map(String.init).joined(separator: ",")
-        let process = try ChildProcess(
+        let process = try SupervisedProcess(
             executable: try Self.executable(), arguments: ["simulate", "--worker", list] + arguments,
             output: { [events] kind, data in if kind == .out { events.add(.output(number, data)) } },
             exited: { [events] exit in events.add(.exit(number, exit)) })

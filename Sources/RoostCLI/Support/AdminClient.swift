@@ -6,7 +6,7 @@ internal import RoostClient
 
 /// Asks the admin endpoint of one node, or of the first of several that answers.
 struct AdminClient {
-    private static let timeoutSeconds = 5
+    private static let timeoutSeconds = 10
 
     let transport: HTTPTransport
     let token: String?

@@ -1,7 +1,7 @@
 internal import Foundation
 
-/// A node as a child process whose output is listened to. It holds the read end of a pipe as its standard input: when this process is gone, in
-/// whatever way, the pipe closes, and the child ends.
+/// A node, or another command of this program, as a child process whose output is listened to. It holds the read end of
+/// a pipe as its standard input: when this process is gone, in whatever way, the pipe closes, and the child ends.
 final class SupervisedProcess {
     private let process = Process()
     private let outputs = [Pipe(), Pipe()]

@@ -16,6 +16,15 @@ extension PresenceTable {
         return found
     }
 
+    /// Users online above `user`, ascending, at most `limit`.
+    package func users(after user: UserID?, limit: Int) -> [UserID] {
+        var lowest = Lowest<UserID>(limit)
+        for table in [own] + parts.lazy.filter(\.isVisible).map(\.table) {
+            for entry in table.entries where user.map({ entry.user > $0 }) ?? true { lowest.insert(entry.user) }
+        }
+        return lowest.take()
+    }
+
     /// All devices at a node, sorted by user and device; none while its part is hidden.
     package func devices(on node: NodeID) -> [PresenceEntry] {
         guard let table = visibleTable(of: node) else { return [] }

@@ -48,15 +48,27 @@ package struct DeliveryWindow: Sendable {
     private var opening = 0
     private var openingComplete = false
     private var caughtUp = false
+    private var isHeld = false
     /// The last delivery number given.
     package private(set) var lastNumber: UInt64 = 0
 
     package init(size: Int) { self.size = max(1, size) }
 
     package var unacknowledged: Int { outstanding.count }
-    package var hasRoom: Bool { outstanding.count < size }
+    package var hasRoom: Bool { !isHeld && outstanding.count < size }
     package var isCaughtUp: Bool { caughtUp }
     package var hasBacklog: Bool { !backlog.isEmpty || reads > 0 }
+
+    // MARK: The socket
+
+    /// The socket takes nothing: as if the window were full, whatever it is told.
+    package mutating func hold() { isHeld = true }
+
+    package mutating func release(into actions: inout [Action]) {
+        guard isHeld else { return }
+        isHeld = false
+        pump(into: &actions)
+    }
 
     // MARK: Stream
 

@@ -1,3 +1,4 @@
+internal import RoostCluster
 package import RoostModel
 package import RoostProtocol
 
@@ -6,6 +7,13 @@ extension PartitionState {
 
     /// Sorted by user.
     package var accounts: [AccountRecord] { accountsByUser.values.sorted { $0.user < $1.user } }
+
+    /// Those above `user`, sorted by user, at most `limit`.
+    package func accounts(after user: UserID?, limit: Int) -> [AccountRecord] {
+        var lowest = Lowest<UserID>(limit)
+        for key in accountsByUser.keys where user.map({ key > $0 }) ?? true { lowest.insert(key) }
+        return lowest.take().compactMap { accountsByUser[$0] }
+    }
 
     /// Sorted by device.
     package func devices(of user: UserID) -> [DeviceRecord] { devicesByUser[user] ?? [] }

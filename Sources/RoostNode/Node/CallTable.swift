@@ -25,6 +25,9 @@ struct CallTable: Sendable {
         }
         var partition: PartitionID
         var body: Body
+        /// Whom it is for, where that is not whoever leads.
+        var target: NodeID?
+        /// On the node's clock.
         var deadline: UInt64
         /// When it was last sent; nil while it waits for a leader to be known.
         var sentAt: UInt64?
@@ -117,7 +120,7 @@ extension ReadRequest {
         case .conversation(let id), .cursors(let id), .history(let id, _, _, _, _, _), .backlog(let id, _, _, _):
             PartitionID(of: id.uuid, count: count)
         case .signingKeys: 0
-        case .accounts, .conversations, .sync, .message, .pending: nil
+        case .accounts, .conversations, .sync, .message, .pending, .replica: nil
         }
     }
 }

@@ -10,9 +10,13 @@ extension Node {
         Int(partition.value) < receivers.count ? receivers[Int(partition.value)].leader : nil
     }
 
+    /// - Parameters:
+    ///   - target: whom to ask; nil for whoever leads the partition.
+    ///   - deadline: on the node's clock; it ends within `proposal_timeout_ms` in any case.
     @discardableResult
     func call(
-        _ kind: CallKind, partition given: PartitionID? = nil, remade: (@Sendable () -> Command?)? = nil,
+        _ kind: CallKind, partition given: PartitionID? = nil, to target: NodeID? = nil, deadline: UInt64? = nil,
+        remade: (@Sendable () -> Command?)? = nil,
         _ completion: @escaping @Sendable (CallOutcome) -> Void
     ) -> UInt64 {
         let body: CallTable.Call.Body
@@ -30,7 +34,8 @@ extension Node {
         let timeout = UInt64(configuration.timing.proposalTimeoutMilliseconds) * 1_000_000
         let id = calls.add(
             CallTable.Call(
-                partition: partition ?? 0, body: body, deadline: context.clock.now() + timeout, remade: remade,
+                partition: partition ?? 0, body: body, target: target,
+                deadline: min(deadline ?? .max, context.clock.now() + timeout), remade: remade,
                 completion: completion))
         dispatch(id)
         return id
@@ -42,7 +47,8 @@ extension Node {
     }
 
     private func dispatch(_ id: UInt64) {
-        guard let call = calls[id], let leader = leader(of: call.partition), isReachable(leader) else { return }
+        guard let call = calls[id], let leader = call.target ?? leader(of: call.partition), isReachable(leader)
+        else { return }
         calls.sent(id, at: context.clock.now())
         switch call.body {
         case .propose(let command):
@@ -84,6 +90,11 @@ extension Node {
     /// nodes that are both wrong don't send a call to and fro.
     private func notLeader(_ id: UInt64, said node: NodeID, hint: NodeID?) {
         guard let call = calls[id] else { return }
+        guard call.target == nil else {
+            // It has no replica.
+            calls.remove(id)?.completion(.unavailable)
+            return
+        }
         calls.unsent(id)
         let index = Int(call.partition.value)
         if let hint, hint != me, partitions[call.partition] == nil, receivers[index].leader == node {

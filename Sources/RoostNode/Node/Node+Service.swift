@@ -8,11 +8,12 @@ extension Node: NodeService {
     package nonisolated var configuration: ClusterConfig { context.configuration }
     package nonisolated var nodeID: NodeID { context.id }
     package nonisolated func wall() -> Int64 { context.clock.wall() }
+    package nonisolated func now() -> UInt64 { context.clock.now() }
     package func makeUUID() async -> UUID128 { .version4(using: &generator) }
 
     package func propose(_ command: Command) async -> CommandResult {
         await withCheckedContinuation { (continuation: CheckedContinuation<CommandResult, Never>) in
-            call(.propose(command)) { outcome in
+            call(.propose(command), deadline: CallDeadline.current) { outcome in
                 if case .applied(let result) = outcome {
                     continuation.resume(returning: result)
                 } else {
@@ -26,9 +27,11 @@ extension Node: NodeService {
         await read(request, partition: nil)
     }
 
-    private func read(_ request: ReadRequest, partition: PartitionID?) async -> ReadResponse {
+    private func read(
+        _ request: ReadRequest, partition: PartitionID?, at target: NodeID? = nil
+    ) async -> ReadResponse {
         await withCheckedContinuation { (continuation: CheckedContinuation<ReadResponse, Never>) in
-            call(.read(request), partition: partition) { outcome in
+            call(.read(request), partition: partition, to: target, deadline: CallDeadline.current) { outcome in
                 if case .read(let response) = outcome {
                     continuation.resume(returning: response)
                 } else {
@@ -44,7 +47,7 @@ extension Node: NodeService {
         return await withCheckedContinuation { (continuation: CheckedContinuation<[ReadResponse], Never>) in
             let gathering = Gathering(count: count, context: context) { continuation.resume(returning: $0) }
             for (index, request) in requests.enumerated() {
-                call(.read(request), partition: PartitionID(UInt16(index))) { outcome in
+                call(.read(request), partition: PartitionID(UInt16(index)), deadline: CallDeadline.current) { outcome in
                     let response: ReadResponse
                     if case .read(let answer) = outcome {
                         response = answer
@@ -55,6 +58,12 @@ extension Node: NodeService {
                 }
             }
         }
+    }
+
+    package func replicaStatus(of partition: PartitionID, index: UInt64, at node: NodeID) async -> ReplicaStatus? {
+        let answer = await read(.replica(index: index), partition: partition, at: node)
+        if case .replica(let status) = answer { return status }
+        return nil
     }
 
     package func signingKeys() async -> [SigningKey] {

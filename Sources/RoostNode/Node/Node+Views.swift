@@ -52,6 +52,10 @@ extension Node {
         }
     }
 
+    package func onlineUsers(after user: UserID?, limit: Int) async -> [UserID] {
+        presence.users(after: user, limit: limit)
+    }
+
     /// When a device that is not connected was so last, microseconds since 1970, where it is remembered.
     package func lastOnline(user: UserID, device: DeviceID) async -> Int64? {
         presence.lastOnline(user: user, device: device)

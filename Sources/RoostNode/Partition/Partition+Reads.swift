@@ -16,8 +16,11 @@ enum PendingRead: Sendable {
 extension Partition {
     /// Bytes of messages in one answer, so that it stays well within a frame.
     static let replyBytes = 1 << 20
+    /// Accounts in one answer: at most 2 MiB, since a name has at most 1,024 bytes.
+    static let maxAccounts = 1_000
 
     func read(_ call: ReadCall, from origin: NodeID) {
+        if case .replica(let index) = call.request { return tellReplica(call.id, index, to: origin) }
         guard isLeader else { return refuse(call, from: origin) }
         ask(.call(call, from: origin))
     }
@@ -82,8 +85,8 @@ extension Partition {
         switch call.request {
         case .account(let user):
             finish(self, state.account(user).map { .account($0) } ?? .none)
-        case .accounts:
-            finish(self, .accounts(state.accounts))
+        case .accounts(let after, let limit):
+            finish(self, .accounts(state.accounts(after: after, limit: min(Int(limit), Self.maxAccounts))))
         case .devices(let user):
             finish(self, .devices(state.devices(of: user)))
         case .openSession(let user, let device):
@@ -112,6 +115,8 @@ extension Partition {
             sync(user, since: since, afterIndex: afterIndex, conversations: conversations, limit: Int(limit), finish)
         case .message(let message):
             locate(message, finish)
+        case .replica:
+            finish(self, .rejected(.invalid))  // Answered in `read`, without a proof.
         }
     }
 
@@ -144,7 +149,7 @@ extension Partition {
     typealias Finish = @Sendable (isolated Partition, ReadResponse) -> Void
 
     /// Runs a job of storage once the tables are as new as the state, and `body` with what it found.
-    private func fromStore<T: Sendable>(
+    func fromStore<T: Sendable>(
         _ job: @escaping @Sendable (any NodeStore) throws(StoreError) -> T,
         failed: @escaping @Sendable (isolated Partition) -> Void,
         _ body: @escaping @Sendable (isolated Partition, T) -> Void
@@ -277,32 +282,6 @@ extension Partition {
             }
             let through = ordered.count > part.count ? part.last?.index ?? afterIndex : applied
             finish(partition, .synced(messages: part.map(\.message), through: through))
-        }
-    }
-
-    private func locate(_ message: MessageID, _ finish: @escaping Finish) {
-        let partition = id
-        fromStore(
-            { (store: any NodeStore) throws(StoreError) -> (MessageRow, StoredMessage)? in
-                guard let row = try store.messages(withID: message, partition: partition).first else { return nil }
-                let found = try store.messages(
-                    partition: partition, conversation: row.conversation, after: row.seq - 1, before: row.seq + 1,
-                    descending: false, skip: 0, limit: 1, maxBytes: 4 << 20)
-                return found.first.map { (row, $0) }
-            }, failed: { finish($0, .rejected(.unavailable)) }
-        ) { partition, found in
-            guard let (row, stored) = found else {
-                finish(partition, .none)
-                return
-            }
-            finish(
-                partition,
-                .located(
-                    MessageLocation(
-                        conversation: row.conversation, seq: row.seq, sender: row.sender,
-                        originDevice: stored.message.originDevice, sentAt: row.sentAt, index: row.index,
-                        readers: partition.state.readers(of: row.conversation, row.seq),
-                        cursors: partition.state.cursors(of: row.conversation))))
         }
     }
 }

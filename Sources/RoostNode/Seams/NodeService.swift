@@ -13,6 +13,8 @@ package protocol NodeService: Sendable {
     func read(_ request: ReadRequest) async -> ReadResponse
     /// The same of every partition, in partition order; `.rejected(.unavailable)` for those without a leader in time.
     func readAll(_ make: @Sendable (PartitionID) -> ReadRequest) async -> [ReadResponse]
+    /// What a node's replica has of an entry; nil where it has none of the partition, or does not answer in time.
+    func replicaStatus(of partition: PartitionID, index: UInt64, at node: NodeID) async -> ReplicaStatus?
     /// Known to this node now; asks partition 0 where there are none.
     func signingKeys() async -> [SigningKey]
     /// Asks partition 0 anew: for a token whose key is unknown.
@@ -25,6 +27,8 @@ package protocol NodeService: Sendable {
 
     func view() async -> NodeView
     func presence(of users: [UserID]) async -> [PresenceView]
+    /// Users online above `user`, ascending, at most `limit`.
+    func onlineUsers(after user: UserID?, limit: Int) async -> [UserID]
     /// When a device that is not connected was so last, microseconds since 1970, where it is remembered.
     func lastOnline(user: UserID, device: DeviceID) async -> Int64?
     /// Prometheus text of what the node itself counts.
@@ -33,6 +37,8 @@ package protocol NodeService: Sendable {
     func drain() async
     /// Microseconds since 1970.
     func wall() -> Int64
+    /// The node's monotonic clock, nanoseconds.
+    func now() -> UInt64
     /// A random UUID from the node's generator.
     func makeUUID() async -> UUID128
 }

@@ -104,9 +104,9 @@ extension Device {
         pipeline.began(counter: order.counter, call: call)
         pipelines[conversation] = pipeline
         pendingSends += 1
-        if pendingSends >= context.configuration.limits.maxPendingSends && !readingPaused {
-            readingPaused = true
-            socket?.setReading(false)
+        if pendingSends >= context.configuration.limits.maxPendingSends {
+            pausedBySends = true
+            judgeReading()
         }
     }
 
@@ -157,9 +157,9 @@ extension Device {
     }
 
     private func resumeReading() {
-        guard readingPaused, pendingSends <= context.configuration.limits.maxPendingSends / 2 else { return }
-        readingPaused = false
-        socket?.setReading(true)
+        guard pausedBySends, pendingSends <= context.configuration.limits.maxPendingSends / 2 else { return }
+        pausedBySends = false
+        judgeReading()
     }
 
     private static func describe(_ rejection: Rejection) -> (ErrorCode, String) {

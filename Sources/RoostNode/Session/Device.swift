@@ -16,7 +16,13 @@ actor Device {
     nonisolated var unownedExecutor: UnownedSerialExecutor { context.executor.asUnownedSerialExecutor() }
 
     var socket: (any SessionSocket)?
+    /// A socket that takes nothing is given no more messages, and one that was given so many bytes of answers since
+    /// then is not read.
+    static let maxBufferedBytes = 262_144
     private var outbound: [ByteBuffer] = []
+    private var outboundBytes = 0
+    /// Written since the socket's buffer was full.
+    private var stuckBytes = 0
     private var marked = false
     var window: DeliveryWindow
     private var windowActions: [DeliveryWindow.Action] = []
@@ -26,7 +32,10 @@ actor Device {
     /// Sends that wait until it is known that the other user exists.
     var held: [ConversationID: [HeldSend]] = [:]
     var pendingSends = 0
-    var readingPaused = false
+    /// Why the socket is not read: too many sends without an answer; a client that does not read its answers.
+    var pausedBySends = false
+    private var pausedByAnswers = false
+    private var isReading = true
     var messageIDs: SeededGenerator
 
     // Liveness.
@@ -76,6 +85,8 @@ actor Device {
     func write(_ frame: ByteBuffer) {
         guard socket != nil else { return }
         outbound.append(frame)
+        outboundBytes += frame.readableBytes
+        if outboundBytes >= Self.maxBufferedBytes { window.hold() }
         mark()
     }
 
@@ -90,9 +101,36 @@ actor Device {
         marked = false
         guard let socket, !outbound.isEmpty else { return }
         let frames = outbound
+        let bytes = outboundBytes
         outbound.removeAll(keepingCapacity: true)
+        outboundBytes = 0
         socket.write(frames)
+        if !socket.isWritable { stuckBytes += bytes }
+        judgeRoom()
         acknowledgeByPong()
+    }
+
+    /// Messages are held back while the socket's buffer is full; they come from the log once it is not.
+    private func judgeRoom() {
+        guard let socket else { return }
+        if socket.isWritable {
+            stuckBytes = 0
+            if outboundBytes < Self.maxBufferedBytes {
+                window.release(into: &windowActions)
+                performWindowActions()
+            }
+        } else {
+            window.hold()
+        }
+        pausedByAnswers = stuckBytes >= Self.maxBufferedBytes
+        judgeReading()
+    }
+
+    func judgeReading() {
+        let wanted = !pausedBySends && !pausedByAnswers
+        guard wanted != isReading else { return }
+        isReading = wanted
+        socket?.setReading(wanted)
     }
 
     /// Closes the socket from this side; `ended` follows when it is gone.
@@ -268,6 +306,7 @@ actor Device {
 
     private func writability() {
         guard let socket else { return }
+        judgeRoom()
         writeTimer?.cancel()
         writeTimer = nil
         guard !socket.isWritable else { return }

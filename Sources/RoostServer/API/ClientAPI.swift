@@ -4,12 +4,14 @@ package import RoostNode
 
 /// The client port: the HTTP API and, under one path, the WebSocket.
 package struct ClientAPI: HTTPService {
+    private let node: any NodeService
     private let routes: RoutedService
     private let admission: WebSocketAdmission
 
     package init(
         node: any NodeService, tokens: TokenAuthority, passwords: PasswordHasher, core: any EventLoop, logger: Logger
     ) {
+        self.node = node
         let table = RouteTable()
         let auth = AuthMiddleware(tokens: tokens, accounts: AccountGate(node: node))
         AccountRoutes(node: node, tokens: tokens, passwords: passwords).add(to: table, auth: auth)
@@ -23,7 +25,8 @@ package struct ClientAPI: HTTPService {
     }
 
     package func answer(_ call: HTTPCall) async -> HTTPAnswer {
-        if call.path.hasPrefix(WebSocketAdmission.path) { return await admission.answer(call) }
-        return await routes.answer(call)
+        await node.withinHTTPTimeout {
+            call.path.hasPrefix(WebSocketAdmission.path) ? await admission.answer(call) : await routes.answer(call)
+        }
     }
 }

@@ -6,6 +6,7 @@ package import RoostNode
 
 /// The admin port: health, metrics, and what an operator asks when something is wrong.
 package struct AdminAPI: HTTPService {
+    private let node: any NodeService
     private let routes: RoutedService
 
     /// - Parameter token: what a bearer must know of everything but the health checks; nil where the port is on
@@ -13,6 +14,7 @@ package struct AdminAPI: HTTPService {
     package init(
         node: any NodeService, passwords: PasswordHasher, token: String?, loop: LoopMonitor, logger: Logger
     ) {
+        self.node = node
         let table = RouteTable()
         HealthRoutes(node: node).add(to: table)
         table.seal()
@@ -20,11 +22,14 @@ package struct AdminAPI: HTTPService {
         ClusterRoutes(node: node).add(to: table)
         AdminUserRoutes(node: node, passwords: passwords).add(to: table)
         AdminConversationRoutes(node: node).add(to: table)
+        AdminMessageRoutes(node: node).add(to: table)
         table.seal(behind: token.map { AdminTokenMiddleware(token: $0) })
         routes = RoutedService(routes: table, logger: logger)
     }
 
-    package func answer(_ call: HTTPCall) async -> HTTPAnswer { await routes.answer(call) }
+    package func answer(_ call: HTTPCall) async -> HTTPAnswer {
+        await node.withinHTTPTimeout { await routes.answer(call) }
+    }
 }
 
 struct AdminTokenMiddleware: RouterMiddleware {

@@ -1,3 +1,4 @@
+internal import HTTPTypes
 internal import Hummingbird
 internal import RoostModel
 internal import RoostNode
@@ -5,20 +6,25 @@ internal import RoostProtocol
 
 /// Accounts as an operator sees and makes them.
 struct AdminUserRoutes {
+    private static let maxPage: UInt32 = 1_000
+
     let node: any NodeService
     let passwords: PasswordHasher
 
     func add(to table: RouteTable) {
-        table.get("/admin/users") { _, _ in try await list() }
+        table.get("/admin/users") { request, _ in try await list(request) }
         table.post("/admin/users") { request, _ in try await create(request) }
         table.get("/admin/users/:id") { _, context in try await show(context.id("id")) }
         table.post("/admin/users/:id/disable") { _, context in try await set(context.id("id"), disabled: true) }
         table.post("/admin/users/:id/enable") { _, context in try await set(context.id("id"), disabled: false) }
     }
 
-    private func list() async throws -> Response {
+    /// A page by user id; a full one says where the next begins (RFC 8288).
+    private func list(_ request: Request) async throws -> Response {
+        let limit: UInt32 = try request.query("limit", in: 1...Self.maxPage) ?? Self.maxPage
+        let after = try request.id("after", UserID.self)
         var accounts: [AccountRecord] = []
-        for answer in await node.readAll({ _ in .accounts }) {
+        for answer in await node.readAll({ _ in .accounts(after: after, limit: limit) }) {
             switch answer {
             case .accounts(let part): accounts += part
             case .none: break
@@ -26,9 +32,12 @@ struct AdminUserRoutes {
             default: throw Problem.unavailable("the answer was not understood")
             }
         }
-        return .json {
-            $0.array(accounts.sorted { ($0.username, $0.user) < ($1.username, $1.user) }) { $0.account($1) }
+        let page = Array(accounts.sorted { $0.user < $1.user }.prefix(Int(limit)))
+        var response = Response.json { $0.array(page) { $0.account($1) } }
+        if page.count == Int(limit), let last = page.last, let link = HTTPField.Name("link") {
+            response.headers[link] = "</admin/users?after=\(last.user)&limit=\(limit)>; rel=\"next\""
         }
+        return response
     }
 
     private func create(_ request: Request) async throws -> Response {

@@ -6,6 +6,7 @@ internal import RoostProtocol
 /// The cluster as this node sees it: members, partitions, links, presence; and draining it.
 struct ClusterRoutes {
     private static let maxUsers = 1_000
+    private static let maxPage: UInt32 = 10_000
 
     let node: any NodeService
 
@@ -103,7 +104,15 @@ struct ClusterRoutes {
 
     private func presence(_ request: Request) async throws -> Response {
         let view = await node.view()
-        let users = try request.ids("user_id", UserID.self, atMost: Self.maxUsers)
+        var users = try request.ids("user_id", UserID.self, atMost: Self.maxUsers)
+        var next: UserID?
+        if users.isEmpty {
+            let limit: UInt32 = try request.query("limit", in: 1...Self.maxPage) ?? 1_000
+            let after = try request.id("after", UserID.self)
+            users = await node.onlineUsers(after: after, limit: Int(limit))
+            if users.count == Int(limit) { next = users.last }
+        }
+        let nextAfter = next
         let devices = await node.presence(of: users).sorted { ($0.user, $0.device) < ($1.user, $1.device) }
         return .json {
             $0.object {
@@ -120,6 +129,7 @@ struct ClusterRoutes {
                         $0.array(group) { $0.presence($1) }
                     }
                 }
+                $0.field("next_after", nextAfter?.description)
             }
         }
     }

@@ -40,6 +40,7 @@ package enum ConfigKnobs {
             .init("probe_timeout_ms", \.probeTimeoutMilliseconds, 10...60_000),
             .init("proposal_retry_ms", \.proposalRetryMilliseconds, 20...60_000),
             .init("proposal_timeout_ms", \.proposalTimeoutMilliseconds, 100...300_000),
+            .init("http_timeout_ms", \.httpTimeoutMilliseconds, 100...300_000),
             .init("heartbeat_seconds", \.heartbeatSeconds, 1...3_600),
             .init("write_timeout_ms", \.writeTimeoutMilliseconds, 100...600_000),
             .init("presence_batch_ms", \.presenceBatchMilliseconds, 1...5_000),

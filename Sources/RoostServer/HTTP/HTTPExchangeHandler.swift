@@ -7,6 +7,8 @@ package struct HTTPLimits: Sendable {
     package var headMilliseconds: Int
     /// From a head to the end of its body, milliseconds.
     package var bodyMilliseconds = 30_000
+    /// From the end of a body to its answer, milliseconds: then 503.
+    package var answerMilliseconds = 5_000
     /// From an answer to the end of the next head, milliseconds.
     package var idleMilliseconds = 60_000
     /// A connection that is being closed waits no longer for the other end, milliseconds.
@@ -123,7 +125,7 @@ final class HTTPExchangeHandler: ChannelInboundHandler, RemovableChannelHandler 
 
     private func answer(_ call: HTTPCall, _ context: ChannelHandlerContext) {
         state = .answering(call.head)
-        deadline?.cancel()
+        arm(limits.answerMilliseconds, context)
         _ = context.channel.setOption(.autoRead, value: false)
         let bound = NIOLoopBound((handler: self, context: context), eventLoop: context.eventLoop)
         let service = service
@@ -141,11 +143,18 @@ final class HTTPExchangeHandler: ChannelInboundHandler, RemovableChannelHandler 
 
     private func deliver(_ answer: HTTPAnswer, _ context: ChannelHandlerContext) {
         guard case .answering(let head) = state else {
+            // Too late, or the connection is gone.
             if case .upgrade(let upgrade) = answer { upgrade.abandon() }
             return
         }
         switch answer {
-        case .upgrade(let upgrade): install(upgrade, head, context)
+        case .upgrade(let upgrade):
+            guard !inputEnded else {
+                // Nothing would tell the new handlers that the other end is gone.
+                upgrade.abandon()
+                return context.close(promise: nil)
+            }
+            install(upgrade, head, context)
         case .reply(let reply):
             // A request that offers an upgrade stops the decoder, so nothing can follow it.
             let closes = reply.closes || !head.isKeepAlive || head.headers.contains(name: "upgrade")
@@ -242,8 +251,12 @@ final class HTTPExchangeHandler: ChannelInboundHandler, RemovableChannelHandler 
         switch state {
         case .readingBody:
             finish(with: Problem(.requestTimeout, "timeout", "the body did not arrive in time"), context)
+        case .answering(let head):
+            write(
+                Problem.unavailable("no answer in time; the outcome is unknown").reply, to: head, closes: true, context)
+            linger(context)
         case .waitingForHead, .lingering: context.close(promise: nil)
-        case .answering, .upgraded, .closed: break
+        case .upgraded, .closed: break
         }
     }
 }

@@ -3,14 +3,21 @@ internal import Hummingbird
 internal import NIOCore
 internal import NIOHTTP1
 internal import RoostModel
+internal import RoostProtocol
 
 extension Request {
     /// The body as a JSON object.
-    /// - Throws: 400 that names the field at fault.
+    /// - Throws: 400 that names the field at fault, one that stands there twice too: no two readers would agree on it.
     func json<Body: Decodable>(_ type: Body.Type) async throws -> Body {
         let bytes = try await body.collect(upTo: .max)
         guard bytes.readableBytes > 0 else {
             throw Problem(.badRequest, "invalid_json", "a JSON object is expected as the body")
+        }
+        do {
+            if let name = try JSONBody.duplicate(in: bytes) { throw Problem.invalid("\(name) stands there twice") }
+        } catch let flaw as JSONBody.Flaw {
+            throw Problem(
+                .badRequest, "invalid_json", "the body is not a JSON object: byte \(flaw.offset): \(flaw.reason)")
         }
         do {
             return try JSONDecoder().decode(type, from: Data(bytes.readableBytesView))
@@ -30,6 +37,13 @@ extension Request {
             throw .invalid("\(name) must be a whole number from \(range.lowerBound) to \(range.upperBound)")
         }
         return number
+    }
+
+    /// A query parameter that is an id.
+    func id<Kind>(_ name: String, _ type: Identifier<Kind>.Type) throws(Problem) -> Identifier<Kind>? {
+        guard let text = query(name), !text.isEmpty else { return nil }
+        guard let id = Identifier<Kind>(text) else { throw .invalid("\(name) must be a UUID") }
+        return id
     }
 
     /// Ids separated by commas, each once, sorted.

@@ -83,6 +83,8 @@ final class NodeProcess: Sendable {
         let adminToken = ConfigFile.isLoopback(security.adminHost) ? nil : security.adminToken
         let admin = try await listen(
             security.adminHost, own.adminPort, key: "admin_port", loop, config, maxConnections: 256,
+            // A drain is answered when it is over.
+            extraMilliseconds: config.timing.drainMilliseconds,
             AdminAPI(node: node, passwords: passwords, token: adminToken, loop: monitor, logger: logger))
         let client = try await listen(
             own.host, own.clientPort, key: "client_port", loop, config,
@@ -97,10 +99,11 @@ final class NodeProcess: Sendable {
 
     private static func listen(
         _ host: String, _ port: Int, key: String, _ loop: any EventLoop, _ config: ClusterConfig,
-        maxConnections: Int, _ service: any HTTPService
+        maxConnections: Int, extraMilliseconds: Int = 0, _ service: any HTTPService
     ) async throws(NodeRunError) -> HTTPListener {
-        let limits = HTTPLimits(
+        var limits = HTTPLimits(
             headMilliseconds: config.limits.handshakeMilliseconds, maxBody: config.limits.maxHTTPBody)
+        limits.answerMilliseconds = config.timing.httpTimeoutMilliseconds + extraMilliseconds
         do {
             return try await HTTPListener.start(
                 group: loop, host: host, port: port, limits: limits, maxConnections: maxConnections,

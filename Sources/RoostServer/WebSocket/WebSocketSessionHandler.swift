@@ -9,6 +9,8 @@ final class WebSocketSessionHandler: ChannelInboundHandler {
 
     /// The other end has so long to answer a close frame, milliseconds.
     static let closeDeadline = TimeAmount.milliseconds(2_000)
+    /// The same for one that has broken the protocol: whatever it sends is not understood any more.
+    static let brokenDeadline = TimeAmount.milliseconds(500)
 
     private enum State {
         /// Until the session has taken the socket: what arrives waits, and the socket is not read.
@@ -135,7 +137,7 @@ final class WebSocketSessionHandler: ChannelInboundHandler {
             sendClose(code: code, reason: "")
             finish(context)
         case (.close, .closing): finish(context)
-        case (.failed(let code, let reason), .open): close(code: code, reason: reason)
+        case (.failed(let code, let reason), .open): close(code: code, reason: reason, isBroken: true)
         case (.failed, .closing): finish(context)
         default: break
         }
@@ -181,7 +183,9 @@ final class WebSocketSessionHandler: ChannelInboundHandler {
 
     /// Sends a close frame, and closes when the other end has answered or the time is over. Until then its bytes are
     /// read and thrown away: closing with bytes unread would reset the connection, and the code might be lost.
-    func close(code: UInt16, reason: String) {
+    /// - Parameter isBroken: its frames can't be read any more, so that its end of the connection must be the answer:
+    ///   ours ends at once.
+    func close(code: UInt16, reason: String, isBroken: Bool = false) {
         guard let context else { return }
         switch state {
         case .closing, .closed: return
@@ -193,8 +197,14 @@ final class WebSocketSessionHandler: ChannelInboundHandler {
         }
         sendClose(code: code, reason: reason)
         _ = context.channel.setOption(.autoRead, value: true)
+        if isBroken {
+            context.flush()
+            context.close(mode: .output, promise: nil)
+        }
         let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
-        deadline = context.eventLoop.scheduleTask(in: Self.closeDeadline) { bound.value.close(promise: nil) }
+        deadline = context.eventLoop.scheduleTask(in: isBroken ? Self.brokenDeadline : Self.closeDeadline) {
+            bound.value.close(promise: nil)
+        }
     }
 
     private func sendClose(code: UInt16?, reason: String) {

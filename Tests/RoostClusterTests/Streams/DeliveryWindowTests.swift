@@ -70,6 +70,29 @@ import Testing
         #expect(window.offer(conversation: a, seq: 7, cursor: 2, own: false, into: &actions) == .write(n: 5))
     }
 
+    @Test func oneThatIsHeldGetsNothingAndReadsLater() {
+        var window = DeliveryWindow(size: 4)
+        let a = WindowModel.id(1)
+        var actions: [DeliveryWindow.Action] = []
+        #expect(window.offer(conversation: a, seq: 1, cursor: 0, own: false, into: &actions) == .write(n: 1))
+        window.hold()
+        #expect(window.offer(conversation: a, seq: 2, cursor: 0, own: false, into: &actions) == .drop)
+        #expect(window.acknowledge(1, into: &actions) == true)
+        #expect(actions == [.advance(conversation: a, seq: 1)])
+        actions = []
+        window.release(into: &actions)
+        #expect(actions == [.read(conversation: a, after: 1, limit: 4)])
+        // Held while the read is under way: it is read again.
+        window.hold()
+        #expect(window.readMessage(conversation: a, seq: 2, own: false, into: &actions) == .drop)
+        actions = []
+        window.readEnded(conversation: a, through: 2, last: 2, into: &actions)
+        #expect(actions.isEmpty)
+        window.release(into: &actions)
+        #expect(actions == [.read(conversation: a, after: 1, limit: 4)])
+        #expect(window.readMessage(conversation: a, seq: 2, own: false, into: &actions) == .write(n: 2))
+    }
+
     @Test func ownMessagesAreSteppedOver() {
         var window = DeliveryWindow(size: 1)
         var actions: [DeliveryWindow.Action] = []
@@ -192,7 +215,8 @@ import Testing
         var isOpening = model.order
         for _ in 0..<150 {
             let id = model.order[model.random(0...model.order.count - 1)]
-            switch model.random(0...9) {
+            switch model.random(0...10) {
+            case 10: model.hold(!model.isHeld)
             case 0, 1, 2:
                 let own = model.random(0...3) == 0
                 let seq = model.append(id, readable: own || model.random(0...5) > 0, own: own)
@@ -216,6 +240,7 @@ import Testing
                 }
             }
         }
+        model.hold(false)
         for id in isOpening { model.unread(id) }
         if !model.isOpened { model.opened() }
         // The streams are opened again, and everything is acknowledged in the end.

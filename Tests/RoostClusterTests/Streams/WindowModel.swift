@@ -34,6 +34,7 @@ struct WindowModel {
     /// What was unread at the opening: has to be written before `caughtUp`.
     var opening: [ConversationID: UInt64] = [:]
     var isOpened = false
+    var isHeld = false
     var problems: [String] = []
     var generator: SeededGenerator
 
@@ -120,6 +121,15 @@ struct WindowModel {
         perform(actions)
     }
 
+    /// The socket's buffer is full, or has room again.
+    mutating func hold(_ held: Bool) {
+        isHeld = held
+        guard !held else { return window.hold() }
+        var actions: [DeliveryWindow.Action] = []
+        window.release(into: &actions)
+        perform(actions)
+    }
+
     mutating func acknowledge(_ count: Int) {
         guard !outstanding.isEmpty else { return }
         let count = min(count, outstanding.count)
@@ -140,6 +150,7 @@ struct WindowModel {
         numbers += 1
         if n != numbers { problems.append("number \(n) instead of \(numbers)") }
         if own { problems.append("\(seq) is its own") }
+        if isHeld { problems.append("\(seq) while it is held") }
         let before = conversation.written.last ?? conversation.cursor
         if seq <= before { problems.append("\(seq) after \(before)") }
         for skipped in min(before + 1, seq)..<seq {

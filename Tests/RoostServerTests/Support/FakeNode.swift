@@ -17,6 +17,7 @@ final class FakeNode: NodeService {
         var refreshes = 0
         var presence: [PresenceView] = []
         var located: (partition: Int, location: MessageLocation)?
+        var replicas: [NodeID: ReplicaStatus] = [:]
         var wall: Int64 = 1_700_000_000_000_000
         var proposals: [Command] = []
         var reads: [ReadRequest] = []
@@ -139,8 +140,12 @@ final class FakeNode: NodeService {
                     return .conversations(
                         state.conversations.values.filter { $0.members.contains { $0.user == user } }
                             .sorted { $0.id < $1.id })
-                case .accounts:
-                    return .accounts(number == 0 ? state.accounts.values.sorted { $0.user < $1.user } : [])
+                case .accounts(let after, let limit):
+                    let mine = state.accounts.values.filter {
+                        PartitionID(of: $0.user.uuid, count: configuration.partitions) == partition
+                            && (after == nil || $0.user > after ?? $0.user)
+                    }
+                    return .accounts(Array(mine.sorted { $0.user < $1.user }.prefix(Int(limit))))
                 case .message:
                     guard let located = state.located, located.partition == number else { return .none }
                     return .located(located.location)
@@ -149,6 +154,10 @@ final class FakeNode: NodeService {
                 }
             }
         }
+    }
+
+    func replicaStatus(of partition: PartitionID, index: UInt64, at node: NodeID) async -> ReplicaStatus? {
+        state.withLockedValue { $0.replicas[node] }
     }
 
     func signingKeys() async -> [SigningKey] { state.withLockedValue { $0.keys } }
@@ -176,6 +185,12 @@ final class FakeNode: NodeService {
     func presence(of users: [UserID]) async -> [PresenceView] {
         state.withLockedValue { $0.presence.filter { users.contains($0.user) } }
     }
+    func onlineUsers(after user: UserID?, limit: Int) async -> [UserID] {
+        state.withLockedValue { state in
+            let users = Set(state.presence.map(\.user)).filter { user == nil || $0 > user ?? $0 }
+            return Array(users.sorted().prefix(limit))
+        }
+    }
     func lastOnline(user: UserID, device: DeviceID) async -> Int64? { nil }
     func metrics() async -> MetricsView {
         MetricsView(families: [
@@ -185,6 +200,7 @@ final class FakeNode: NodeService {
         ])
     }
     func drain() async { state.withLockedValue { $0.drained = true } }
+    func now() -> UInt64 { state.withLockedValue { UInt64($0.wall) * 1_000 } }
     func wall() -> Int64 { state.withLockedValue { $0.wall } }
     func makeUUID() async -> UUID128 {
         state.withLockedValue {

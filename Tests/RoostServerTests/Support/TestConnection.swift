@@ -36,6 +36,9 @@ final class TestConnection: Sendable {
         try? await channel.close()
     }
 
+    /// Sends no more, and goes on reading.
+    func endOutput() async throws { try await channel.close(mode: .output).get() }
+
     /// Ends the connection as a process that dies does: the other end sees a reset, not an end.
     func reset() async throws {
         try await (channel as? any SocketOptionProvider)?.setSoLinger(linger(l_onoff: 1, l_linger: 0)).get()
