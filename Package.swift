@@ -143,6 +143,7 @@ let package = Package(
             name: "RoostProcessTests",
             dependencies: [
                 "RoostModel", "RoostProtocol", "RoostClient", "RoostCLI",
+                nioCore, nioPosix,
             ],
             swiftSettings: settings),
     ]

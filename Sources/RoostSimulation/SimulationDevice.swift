@@ -70,7 +70,9 @@ package final class SimulationDevice: @unchecked Sendable {
         var digest = UInt64(accepted.count)
         for item in sent { digest = StableHash.mix(digest ^ (accepted[item.id]?.seq ?? 0)) }
         for conversation in received.keys.sorted() {
-            for message in received[conversation] ?? [] { digest = StableHash.mix(digest ^ StableHash.of(message.id.uuid)) }
+            for message in received[conversation] ?? [] {
+                digest = StableHash.mix(digest ^ StableHash.of(message.id.uuid))
+            }
         }
         return digest
     }

@@ -5,7 +5,8 @@ internal import RoostSimulation
 
 struct SimulateCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "simulate", abstract: "Run whole clusters in virtual time, with faults, and check what is promised.",
+        commandName: "simulate",
+        abstract: "Run whole clusters in virtual time, with faults, and check what is promised.",
         discussion: """
             Every seed is one run: so many nodes, users and faults, in an order that is the same on every machine. A \
             run that breaks a promise is a line with its seed, and the exit is 1. Seeds run in child processes, one \
