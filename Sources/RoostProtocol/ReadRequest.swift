@@ -5,6 +5,7 @@ public enum ReadRequest: Sendable, Equatable {
     case account(UserID)
     /// The partition's accounts above `after`, by user id, at most `limit` (operators).
     case accounts(after: UserID?, limit: UInt32)
+    /// `.none` where there is no such user.
     case devices(UserID)
     /// Gives the session a generation; `device` must be registered. Answered with `.session`, or `.none` where the
     /// device is not known yet.

@@ -20,6 +20,8 @@ package final class SimulationDevice: @unchecked Sendable {
     private var ids: SeededGenerator
 
     package var start = SessionRequest.Start.all
+    /// UNIX seconds.
+    package var tokenExpires = 1e11
     /// Nanoseconds from a message to its acknowledgement; nil: never.
     package var acknowledgeAfter: ClosedRange<UInt64>? = 100_000...3_000_000
     /// Connects again by itself, anywhere, when a session ends.
@@ -100,7 +102,7 @@ package final class SimulationDevice: @unchecked Sendable {
         attempt = number
         watch(number, life.node, at: target)
         let request = SessionRequest(
-            user: user, device: device, start: start, modern: true, clientAcks: true, tokenExpires: 1e11)
+            user: user, device: device, start: start, modern: true, clientAcks: true, tokenExpires: tokenExpires)
         cluster.ask(target) { node in
             await node.openSession(request)
         } then: { [self] result in

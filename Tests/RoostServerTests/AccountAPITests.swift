@@ -155,6 +155,55 @@ import Testing
         }
     }
 
+    /// Of HTTP calls and of WebSockets, whose upgrade is refused before there is a session.
+    @Test func aTokenThatIsOverOrChangedIsRefused() async throws {
+        try await TestServer.run { server in
+            let user = try await server.user("alice")
+            func statuses(_ token: String) async throws -> [Int] {
+                let call = try await server.connect().call("GET", "/api/conversations", token: token)
+                let connection = try await server.connect()
+                try await connection.send(TestUpgrade.request(user: "\(user.id)", protocols: "roost.v1, \(token)"))
+                return [call.status, try await connection.response().status]
+            }
+            let parts = user.token.split(separator: ".").map(String.init)
+            for algorithm in ["none", "HS512", "RS256"] {
+                let text = #"{"alg":"\#(algorithm)","typ":"JWT","kid":"key-1"}"#
+                let header = Base64URL.encode(Array(text.utf8))
+                #expect(try await statuses("\(header).\(parts[1]).\(parts[2])") == [401, 401], "\(algorithm)")
+                #expect(try await statuses("\(header).\(parts[1]).") == [401, 401], "\(algorithm), unsigned")
+            }
+            #expect(try await statuses(user.token) == [200, 101])
+            let lifetime = Int64(server.node.configuration.security.tokenLifetimeSeconds)
+            server.node.state.withLockedValue { $0.wall += (lifetime + 1) * 1_000_000 }
+            #expect(try await statuses(user.token) == [401, 401])
+        }
+    }
+
+    /// Where the account can't be read, one call waits for it, not every one.
+    @Test func anAccountThatCannotBeReadIsAskedForOnceASecond() async throws {
+        try await TestServer.run { server in
+            let alice = try await server.user("alice")
+            let bob = try await server.user("bob")
+            let connection = try await server.connect()
+            func call(_ token: String) async throws -> Int {
+                try await connection.call("GET", "/api/conversations", token: token).status
+            }
+            server.node.state.withLockedValue { $0.accounts[bob.id]?.disabled = true }
+            #expect(try await call(bob.token) == 401)
+            server.node.state.withLockedValue {
+                $0.wall += 2_000_000
+                $0.reads = []
+                $0.onRead = { if case .account = $0 { .rejected(.unavailable) } else { nil } }
+            }
+            for _ in 0..<3 {
+                #expect(try await call(alice.token) == 200)
+                // What was known before stays so.
+                #expect(try await call(bob.token) == 401)
+            }
+            #expect(server.node.state.withLockedValue { $0.reads } == [.account(alice.id), .account(bob.id)])
+        }
+    }
+
     @Test func aDisabledAccountsTokenIsRefusedWithinASecond() async throws {
         try await TestServer.run { server in
             let user = try await server.user("alice")

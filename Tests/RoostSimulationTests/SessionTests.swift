@@ -58,6 +58,25 @@ import Testing
         #expect(here == 1, "seed \(seed)")
     }
 
+    /// Whatever the session does meanwhile, it lives no longer than its token.
+    @Test(arguments: World.seeds(2)) func aSessionEndsWithItsToken(seed: UInt64) throws {
+        let world = try World(seed: seed)
+        let group = try world.conversation(.group, "ada", "bob")
+        let wall = try #require(world.cluster.running[world.node(1)]).node.wall()
+        let ada = try world.device("ada", "phone", at: world.node(2)) {
+            $0.reconnects = false
+            // Neither a multiple of the heartbeat nor below it.
+            $0.tokenExpires = Double(wall) / 1e6 + 70.5
+        }
+        let bob = try world.device("bob", "phone")
+        world.run(69_000)
+        let sent = ada.send(to: group, "the last one")
+        #expect(world.run(1_000) { ada.accepted[sent] != nil }, "seed \(seed)")
+        #expect(ada.isConnected, "seed \(seed)")
+        #expect(world.run(2_000) { ada.closes == [4401] }, "seed \(seed): \(ada.closes)")
+        #expect(bob.isConnected, "seed \(seed)")
+    }
+
     /// A link breaks just when the news is on its way.
     @Test(arguments: World.seeds(3)) func aDisabledAccountLosesItsSessionsBehindACut(seed: UInt64) throws {
         let world = try World(seed: seed, nodes: 5, replication: 1)

@@ -88,7 +88,7 @@ extension Partition {
         case .accounts(let after, let limit):
             finish(self, .accounts(state.accounts(after: after, limit: min(Int(limit), Self.maxAccounts))))
         case .devices(let user):
-            finish(self, .devices(state.devices(of: user)))
+            finish(self, state.account(user) == nil ? .none : .devices(state.devices(of: user)))
         case .openSession(let user, let device):
             // The proof may be older than the loss of leadership, and then the generation would be another's to give.
             guard isLeader else { return refuse(call, from: origin) }

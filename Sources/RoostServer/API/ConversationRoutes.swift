@@ -5,8 +5,9 @@ internal import RoostProtocol
 
 /// `/conversations`: making them, listing them, and who belongs to them.
 struct ConversationRoutes {
-    /// Characters of a name.
+    /// Characters of a name, and bytes of their UTF-8.
     private static let maxName = 256
+    private static let maxNameBytes = 1_024
 
     let node: any NodeService
 
@@ -36,8 +37,9 @@ struct ConversationRoutes {
         guard let type = ConversationType(name: body.type) else {
             throw Problem.invalid("type must be direct, group, channel or self")
         }
-        if let name = body.name, !(1...Self.maxName).contains(name.count) {
-            throw Problem.invalid("name must be 1 to \(Self.maxName) characters")
+        if let name = body.name, !Self.isName(name) {
+            throw Problem.invalid(
+                "name must be 1 to \(Self.maxName) characters, at most \(Self.maxNameBytes) bytes, none of control")
         }
         let listed: [UserID] = try ids(
             body.userIDs ?? [], "user_ids", atMost: node.configuration.limits.maxMembers)
@@ -51,6 +53,12 @@ struct ConversationRoutes {
         case .rejected(let rejection): throw Problem(rejection)
         default: throw Problem.unavailable("the answer was not understood")
         }
+    }
+
+    /// A control character has no place in a line that clients show, and NUL ends a text in many a database.
+    private static func isName(_ name: String) -> Bool {
+        name.utf8.count <= maxNameBytes && (1...maxName).contains(name.count)
+            && !name.unicodeScalars.contains { $0.properties.generalCategory == .control }
     }
 
     /// That of the body, or a new one; of direct and self ones it follows from the users.
