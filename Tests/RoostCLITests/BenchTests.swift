@@ -1,3 +1,4 @@
+import Foundation
 import NIOCore
 import RoostClient
 import RoostModel
@@ -180,6 +181,46 @@ import Testing
         #expect(counters(again) == [2, 3, 4, 5])
         sender.disconnected()
         #expect(counters(try next(&sender, now: 21_000_000, sending: false)) == [2, 3, 4, 5])
+    }
+}
+
+@Suite struct ProcessMeterTests {
+    private func stats(_ pid: Int32, cpu: Double, started: UInt64 = 1) -> ProcessStats {
+        ProcessStats(pid: pid, cpuSeconds: cpu, residentBytes: 1, startTicks: started)
+    }
+
+    @Test func countsFromTheFirstLookOn() {
+        var meter = ProcessMeter()
+        #expect(meter.cpuSeconds == 0 && meter.latest == nil)
+        meter.observe(stats(7, cpu: 10))
+        #expect(meter.cpuSeconds == 0)
+        meter.observe(stats(7, cpu: 12.5))
+        #expect(meter.cpuSeconds == 2.5 && meter.restarts == 0)
+    }
+
+    @Test func aRestartedProcessCountsFromItsStart() {
+        var meter = ProcessMeter()
+        meter.observe(stats(7, cpu: 10))
+        meter.observe(stats(7, cpu: 12))
+        meter.observe(nil)
+        #expect(meter.cpuSeconds == 2)
+        meter.observe(stats(8, cpu: 0.5, started: 2))
+        #expect(meter.cpuSeconds == 2.5 && meter.restarts == 1 && meter.latest?.pid == 8)
+        // The number is used again: the start tells them apart.
+        meter.observe(stats(8, cpu: 0.25, started: 3))
+        #expect(meter.cpuSeconds == 2.75 && meter.restarts == 2)
+    }
+
+    @Test func followsAProcessOfItsOwn() throws {
+        var meters = ProcessMeters([.init(name: "this", pid: getpid(), port: nil)])
+        meters.observe()
+        meters.observe()
+        let meter = try #require(meters.servers.first?.meter)
+        #expect(meter.restarts == 0 && meter.cpuSeconds >= 0 && meter.latest?.residentBytes ?? 0 > 0)
+        // Nothing has this number.
+        var none = ProcessMeters([.init(name: "none", pid: .max, port: nil)])
+        none.observe()
+        #expect(none.servers.first?.meter.latest == nil)
     }
 }
 

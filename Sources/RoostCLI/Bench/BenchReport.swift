@@ -86,7 +86,7 @@ struct BenchReport: Encodable, Equatable {
         var lines = [
             "connections     \(connections)",
             "measured        \(Self.number(seconds, 1)) s",
-            "delivered       \(Self.number(deliveredPerSecond, 0)) msg/s (\(delivered) in all)",
+            "delivered       \(Self.number(deliveredPerSecond, 0)) msg/s (\(delivered) with warm-up and drain)",
             "accepted        \(Self.number(acceptedPerSecond, 0)) msg/s (\(accepted) of \(sent) sent)",
             "",
         ]
@@ -123,6 +123,9 @@ struct BenchReport: Encodable, Equatable {
         lines.append("this program: \(Self.number(ownCPUMicrosecondsPerMessage, 1)) µs of CPU per delivered message")
         return lines
     }
+
+    /// Three decimals: what is beyond them says nothing.
+    static func rounded(_ value: Double) -> Double { value.isFinite ? (value * 1_000).rounded() / 1_000 : 0 }
 
     static func number(_ value: Double, _ decimals: Int) -> String {
         guard value.isFinite else { return "-" }

@@ -177,11 +177,14 @@ struct BenchRun {
                 let absent = max(0, settings.plan.conversations[number].receivers - some.count)
                 return some + Array(repeating: BenchFlow(), count: absent)
             })
-        func perMessage(_ cpu: Double) -> Double { delivered > 0 ? cpu * 1e6 / Double(delivered) : 0 }
+        func perMessage(_ cpu: Double) -> Double {
+            delivered > 0 ? BenchReport.rounded(cpu * 1e6 / Double(delivered)) : 0
+        }
         let servers = meters.servers.compactMap { server, meter -> BenchReport.Server? in
             guard let latest = meter.latest else { return nil }
             return BenchReport.Server(
-                server: server.name, pid: latest.pid, restarts: meter.restarts, cpuSeconds: meter.cpuSeconds,
+                server: server.name, pid: latest.pid, restarts: meter.restarts,
+                cpuSeconds: BenchReport.rounded(meter.cpuSeconds),
                 cpuMicrosecondsPerMessage: perMessage(meter.cpuSeconds), residentBytes: latest.residentBytes)
         }
         let sum = try await progress()
