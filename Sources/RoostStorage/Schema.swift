@@ -14,6 +14,7 @@ enum Schema {
         migrator.registerMigration("1-log", migrate: createLog)
         migrator.registerMigration("1-state", migrate: createState)
         migrator.registerMigration("1-messages", migrate: createMessages)
+        migrator.registerMigration("2-devices", migrate: addSightings)
         return migrator
     }
 
@@ -79,6 +80,14 @@ enum Schema {
                 CREATE TABLE message_ids (
                     conversation INTEGER NOT NULL, hash INTEGER NOT NULL, seq INTEGER NOT NULL,
                     PRIMARY KEY (conversation, hash, seq)) WITHOUT ROWID;
+                """)
+    }
+
+    private static func addSightings(_ db: Database) throws {
+        try db.execute(
+            sql: """
+                ALTER TABLE devices ADD COLUMN seen_at INTEGER NOT NULL DEFAULT 0;
+                UPDATE devices SET seen_at = created_at;
                 """)
     }
 

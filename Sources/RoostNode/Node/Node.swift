@@ -95,6 +95,9 @@ package actor Node {
         /// Sessions that each partition has not answered for yet.
         var unanswered: [PartitionID: Int]
         var reset: Bool
+        var leader: NodeID
+        /// How long the leader may say nothing, in nanoseconds, and until when.
+        var patience: UInt64
         var deadline: UInt64
     }
 
@@ -287,5 +290,6 @@ package actor Node {
         if ticks % 20 == 0 { balanceLeaders() }
         if phase == .starting { checkServing() }
         if ticks % 5 == 0 { ensureSigningKey() }
+        sweepDevices(tick: ticks)
     }
 }
