@@ -32,6 +32,8 @@ package struct ClusterConfig: Sendable, Equatable {
         package var maxMembers = 1_024
         package var maxConversationsPerUser = 10_000
         package var maxDevicesPerUser = 32
+        /// A device not seen for so long is given up.
+        package var deviceExpirySeconds = 2_592_000
         package var maxHTTPBody = 262_144
         /// From accepting a connection to the end of its HTTP head.
         package var handshakeMilliseconds = 10_000

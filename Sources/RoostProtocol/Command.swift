@@ -2,7 +2,7 @@ public import NIOCore
 public import RoostModel
 
 /// What a partition's log records. Decided when applied, in the log's order, by every replica alike.
-public enum Command: Sendable, Equatable {
+public indirect enum Command: Sendable, Equatable {
     case send(SendCommand)
     case createAccount(AccountRecord)
     case setAccountDisabled(user: UserID, disabled: Bool)
@@ -14,6 +14,25 @@ public enum Command: Sendable, Equatable {
     case advanceCursors([CursorAdvance])
     /// Partition 0 only.
     case addSigningKey(SigningKey)
+    /// A command that is decided by limits: those of the leader that proposed it, whatever the replicas' own files say.
+    case limited(CommandLimits, Command)
+    /// Devices with a session: they have been seen at the time of the entry.
+    case seeDevices([DeviceSighting])
+    /// Gives devices up, unless they have been seen since.
+    case forgetDevices([DeviceSighting])
+    /// In every partition with conversations: the cursors of devices that were given up.
+    case dropCursors([DeviceSighting])
+}
+
+extension Command {
+    /// The send that it is, with limits or without.
+    public var sending: SendCommand? {
+        switch self {
+        case .send(let send): send
+        case .limited(_, let command): command.sending
+        default: nil
+        }
+    }
 }
 
 /// A command as it stands in an entry, with the leader's HLC stamp in microseconds.
@@ -98,11 +117,15 @@ public struct DeviceRecord: Sendable, Equatable {
     public var startAt: Int64
     /// Microseconds since 1970, by the log.
     public var createdAt: Int64
-    public init(user: UserID, device: DeviceID, startAt: Int64, createdAt: Int64) {
+    /// When it last appeared or had a session, as far as the log tells; microseconds since 1970, by the log.
+    public var seenAt: Int64
+    /// `seenAt` is `createdAt` where it is not given.
+    public init(user: UserID, device: DeviceID, startAt: Int64, createdAt: Int64, seenAt: Int64? = nil) {
         self.user = user
         self.device = device
         self.startAt = startAt
         self.createdAt = createdAt
+        self.seenAt = seenAt ?? createdAt
     }
 }
 

@@ -12,6 +12,10 @@ private enum CommandTag: UInt8 {
     case changeMembers = 6
     case advanceCursors = 7
     case addSigningKey = 8
+    case limited = 9
+    case seeDevices = 10
+    case forgetDevices = 11
+    case dropCursors = 12
 }
 
 extension Command: WireValue {
@@ -46,6 +50,19 @@ extension Command: WireValue {
         case .addSigningKey(let key):
             buffer.writeByte(CommandTag.addSigningKey.rawValue)
             key.encode(into: &buffer)
+        case .limited(let limits, let command):
+            buffer.writeByte(CommandTag.limited.rawValue)
+            limits.encode(into: &buffer)
+            command.encode(into: &buffer)
+        case .seeDevices(let devices):
+            buffer.writeByte(CommandTag.seeDevices.rawValue)
+            buffer.writeArray(devices)
+        case .forgetDevices(let devices):
+            buffer.writeByte(CommandTag.forgetDevices.rawValue)
+            buffer.writeArray(devices)
+        case .dropCursors(let devices):
+            buffer.writeByte(CommandTag.dropCursors.rawValue)
+            buffer.writeArray(devices)
         }
     }
 
@@ -67,6 +84,15 @@ extension Command: WireValue {
         case .changeMembers: self = .changeMembers(try ChangeMembersCommand(reading: &buffer))
         case .advanceCursors: self = .advanceCursors(try buffer.readArray())
         case .addSigningKey: self = .addSigningKey(try SigningKey(reading: &buffer))
+        case .limited:
+            let limits = try CommandLimits(reading: &buffer)
+            // One level only: what comes from outside must not nest without end.
+            let next: UInt8? = buffer.getInteger(at: buffer.readerIndex)
+            guard next != CommandTag.limited.rawValue else { throw .invalid("limited command") }
+            self = .limited(limits, try Command(reading: &buffer))
+        case .seeDevices: self = .seeDevices(try buffer.readArray())
+        case .forgetDevices: self = .forgetDevices(try buffer.readArray())
+        case .dropCursors: self = .dropCursors(try buffer.readArray())
         }
     }
 }

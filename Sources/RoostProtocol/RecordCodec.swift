@@ -22,19 +22,20 @@ extension AccountRecord: WireValue {
 }
 
 extension DeviceRecord: WireValue {
-    static var minimumSize: Int { 34 }
+    static var minimumSize: Int { 42 }
 
     func encode(into buffer: inout ByteBuffer) {
         buffer.writeID(user)
         buffer.writeDevice(device)
         buffer.writeInteger(startAt)
         buffer.writeInteger(createdAt)
+        buffer.writeInteger(seenAt)
     }
 
     init(reading buffer: inout ByteBuffer) throws(PeerCodecError) {
         self.init(
             user: try buffer.readID(), device: try buffer.readDevice(), startAt: try buffer.readFixed(),
-            createdAt: try buffer.readFixed())
+            createdAt: try buffer.readFixed(), seenAt: try buffer.readFixed())
     }
 }
 

@@ -79,7 +79,7 @@ extension SendCommand {
     init(_ row: Row, position: LogPosition, first: Int) throws(StoreError) {
         guard !row.isNull(first) else { throw LogRow.missing(position) }
         var payload = try LogRow.read(row, position: position, first: first).payload
-        guard let stamped = try? StampedCommand(decoding: &payload), case .send(let send) = stamped.command else {
+        guard let send = (try? StampedCommand(decoding: &payload))?.command.sending else {
             throw .corrupt("partition \(position.partition), index \(position.index): the entry is no message")
         }
         self = send

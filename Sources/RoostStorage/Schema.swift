@@ -15,6 +15,7 @@ enum Schema {
         migrator.registerMigration("1-state", migrate: createState)
         migrator.registerMigration("1-messages", migrate: createMessages)
         migrator.registerMigration("2-syncs", migrate: createSyncs)
+        migrator.registerMigration("2-devices", migrate: addSightings)
         return migrator
     }
 
@@ -89,6 +90,14 @@ enum Schema {
                 -- The entries from position (see LogPosition) to that of the next row were committed here at `at`, by
                 -- the wall clock in microseconds, or up to a second later.
                 CREATE TABLE syncs (position INTEGER PRIMARY KEY, at INTEGER NOT NULL);
+                """)
+    }
+
+    private static func addSightings(_ db: Database) throws {
+        try db.execute(
+            sql: """
+                ALTER TABLE devices ADD COLUMN seen_at INTEGER NOT NULL DEFAULT 0;
+                UPDATE devices SET seen_at = created_at;
                 """)
     }
 

@@ -43,11 +43,11 @@ struct StateReader {
 
     private func devices() throws -> [DeviceRecord] {
         try rows(
-            "SELECT user, device, start_at, created_at FROM devices WHERE partition = ? ORDER BY user, device"
+            "SELECT user, device, start_at, created_at, seen_at FROM devices WHERE partition = ? ORDER BY user, device"
         ) { row in
             DeviceRecord(
                 user: UserID(try row.uuid(0)), device: DeviceID(validated: try row.text(1)),
-                startAt: try row.integer(2), createdAt: try row.integer(3))
+                startAt: try row.integer(2), createdAt: try row.integer(3), seenAt: try row.integer(4))
         }
     }
 

@@ -9,7 +9,7 @@ struct StateRowWriter {
     /// Keys made or found on the way, in that order: known to others only once they are committed.
     private(set) var fresh: [(ConversationKey, ConversationKeys.Known)] = []
 
-    private let db: Database
+    let db: Database
     private let keys: ConversationKeys
     private var freshPositions: [ConversationKey: Int] = [:]
     /// The conversation looked up last: a message comes with other rows of its conversation.
@@ -45,6 +45,9 @@ struct StateRowWriter {
         case .member(let conversation, let row): try write(row, of: conversation, partition)
         case .account(let record): try write(record, partition)
         case .device(let record): try write(record, partition)
+        case .deviceForgotten(let user, let device): try forget(device, of: user, partition)
+        case .cursorDropped(let user, let device, let conversation):
+            try dropCursor(of: user, device, in: conversation, partition)
         case .signingKey(let key): try write(key, partition)
         }
     }
@@ -154,13 +157,17 @@ struct StateRowWriter {
     private func write(_ record: DeviceRecord, _ partition: PartitionID) throws {
         var statement = try BoundStatement(
             db,
-            "INSERT OR REPLACE INTO devices (partition, user, device, start_at, created_at) VALUES (?, ?, ?, ?, ?)")
+            """
+            INSERT OR REPLACE INTO devices (partition, user, device, start_at, created_at, seen_at)
+            VALUES (?, ?, ?, ?, ?, ?)
+            """)
         statement.reset()
         try statement.bind(Int64(partition.value))
         try statement.bind(record.user.uuid)
         try statement.bind(record.device.text)
         try statement.bind(record.startAt)
         try statement.bind(record.createdAt)
+        try statement.bind(record.seenAt)
         try statement.run()
     }
 
@@ -178,7 +185,7 @@ struct StateRowWriter {
 
 extension StateRowWriter {
     /// The conversation's key, made if there is none.
-    private mutating func known(
+    mutating func known(
         _ id: ConversationID, _ partition: PartitionID
     ) throws -> ConversationKeys.Known {
         let conversation = ConversationKey(partition: partition, id: id)

@@ -39,6 +39,49 @@ import Testing
     }
 }
 
+@Suite struct SendHaltTests {
+    private let ids = (1...4).map { MessageID(UUID128(high: 7, low: UInt64($0))) }
+    private static let quiet = SendHalt.quiet
+
+    /// Refuses the first at 0.
+    private func halted(_ reason: SendHalt.Reason = .unavailable) -> SendPipeline {
+        var pipeline = SendPipeline()
+        #expect(pipeline.refusal(of: ids[0], now: 0) == nil)
+        pipeline.refused(ids[0], reason, now: 0)
+        return pipeline
+    }
+
+    @Test func whatFollowsIsRefusedUntilTheRefusedComesAgain() {
+        var pipeline = halted()
+        #expect(pipeline.refusal(of: ids[1], now: 1) == .unavailable)
+        #expect(pipeline.refusal(of: nil, now: 2) == .unavailable)
+        #expect(pipeline.refusal(of: ids[0], now: 3) == nil)
+        #expect(pipeline.refusal(of: ids[1], now: 4) == nil)
+    }
+
+    @Test func anyOfTheRefusedEndsIt() {
+        var pipeline = halted(.rateLimited)
+        #expect(pipeline.refusal(of: ids[1], now: 1) == .rateLimited)
+        // The client gave the first up.
+        #expect(pipeline.refusal(of: ids[1], now: 2) == nil)
+        #expect(pipeline.refusal(of: ids[2], now: 3) == nil)
+    }
+
+    @Test func quietEndsIt() {
+        var pipeline = halted()
+        #expect(pipeline.refusal(of: ids[1], now: Self.quiet - 1) == .unavailable)
+        #expect(pipeline.refusal(of: ids[2], now: 2 * Self.quiet - 2) == .unavailable)
+        #expect(pipeline.refusal(of: ids[3], now: 3 * Self.quiet - 2) == nil)
+    }
+
+    @Test func nobodyIsShutOutForGood() {
+        var pipeline = halted()
+        var now: UInt64 = 0
+        while pipeline.refusal(of: nil, now: now) != nil { now += Self.quiet / 2 }
+        #expect(now == SendHalt.longest)
+    }
+}
+
 @Suite struct CallTableTests {
     private func call(
         _ partition: PartitionID, deadline: UInt64 = 100, remade: (@Sendable () -> Command?)? = nil

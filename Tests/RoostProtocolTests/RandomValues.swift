@@ -49,8 +49,9 @@ extension RandomValues {
             user: id(), username: text(), passwordHash: text(100), role: one(of: AccountRole.self), disabled: flag(),
             createdAt: time())
     }
+    mutating func sighting() -> DeviceSighting { DeviceSighting(user: id(), device: device(), seenAt: time()) }
     mutating func deviceRecord() -> DeviceRecord {
-        DeviceRecord(user: id(), device: device(), startAt: time(), createdAt: time())
+        DeviceRecord(user: id(), device: device(), startAt: time(), createdAt: time(), seenAt: time())
     }
     mutating func key() -> SigningKey { SigningKey(id: text(), secret: blob(64), createdAt: time()) }
     mutating func cursor() -> CursorAdvance {
@@ -76,7 +77,7 @@ extension RandomValues {
             order: SendOrder(session: SessionID(word()), run: number32(), counter: number(), base: number()))
     }
     mutating func command() -> Command {
-        switch below(8) {
+        switch below(12) {
         case 0: .send(send())
         case 1: .createAccount(account())
         case 2: .setAccountDisabled(user: id(), disabled: flag())
@@ -91,6 +92,14 @@ extension RandomValues {
                 ChangeMembersCommand(
                     conversation: id(), actor: id(), users: list { $0.id() }, action: one(of: MembershipAction.self)))
         case 6: .advanceCursors(list { $0.cursor() })
+        case 7: .seeDevices(list { $0.sighting() })
+        case 8: .forgetDevices(list { $0.sighting() })
+        case 9: .dropCursors(list { $0.sighting() })
+        case 10:
+            .limited(
+                CommandLimits(
+                    members: number32(), conversationsPerUser: number32(), devicesPerUser: number32(),
+                    deviceExpiry: time()), .registerDevice(user: id(), device: device(), startAt: time()))
         default: .addSigningKey(key())
         }
     }

@@ -24,6 +24,7 @@ enum Samples {
     static let account = AccountRecord(
         user: user, username: "Zoë", passwordHash: "scrypt$1", role: .admin, disabled: false, createdAt: stamp)
     static let deviceRecord = DeviceRecord(user: user, device: device, startAt: 0, createdAt: stamp)
+    static let sighting = DeviceSighting(user: user, device: device, seenAt: stamp)
     static let cursor = CursorAdvance(user: user, device: device, conversation: conversation, seq: 7)
     static let key = SigningKey(id: "k1", secret: ByteBuffer(bytes: [1, 2, 3]), createdAt: stamp)
     static let snapshot = ConversationSnapshot(
@@ -72,6 +73,15 @@ enum Samples {
         ),
         ("advanceCursors", .advanceCursors([cursor])),
         ("addSigningKey", .addSigningKey(key)),
+        (
+            "limited",
+            .limited(
+                CommandLimits(members: 1024, conversationsPerUser: 10_000, devicesPerUser: 32, deviceExpiry: 1_000_000),
+                .registerDevice(user: user, device: device, startAt: stamp))
+        ),
+        ("seeDevices", .seeDevices([sighting])),
+        ("forgetDevices", .forgetDevices([sighting])),
+        ("dropCursors", .dropCursors([sighting])),
     ]
 
     static let results: [(String, CommandResult)] = [

@@ -12,6 +12,8 @@ package struct ApplyOutput: Sendable {
     /// Users whose sessions and tokens end.
     package var revoked: [UserID] = []
     package var signingKeysChanged = false
+    /// Devices given up: their cursors elsewhere are of no use any more.
+    package var forgotten: [DeviceSighting] = []
 
     package init() {}
 
@@ -22,6 +24,7 @@ package struct ApplyOutput: Sendable {
         committed.removeAll(keepingCapacity: true)
         revoked.removeAll(keepingCapacity: true)
         signingKeysChanged = false
+        forgotten.removeAll(keepingCapacity: true)
     }
 }
 

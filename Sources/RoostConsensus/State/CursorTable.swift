@@ -29,6 +29,14 @@ struct CursorTable: Sendable {
         return true
     }
 
+    /// Whether there was one.
+    mutating func remove(user: UserID, device: UInt32) -> Bool {
+        let position = position(user, device)
+        guard matches(position, user, device) else { return false }
+        slots.remove(at: position)
+        return true
+    }
+
     private func position(_ user: UserID, _ device: UInt32) -> Int {
         slots.lowerBound { $0.user != user ? $0.user < user : $0.device < device }
     }

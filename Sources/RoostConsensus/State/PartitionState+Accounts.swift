@@ -34,26 +34,6 @@ extension PartitionState {
         return .done
     }
 
-    // MARK: Devices
-
-    mutating func registerDevice(_ record: DeviceRecord, into output: inout ApplyOutput) -> CommandResult {
-        if let answer = answer(toRegistering: record.device, of: record.user) { return answer }
-        let position = devicesByUser[record.user, default: []].lowerBound { $0.device < record.device }
-        devicesByUser[record.user, default: []].insert(record, at: position)
-        output.changes.append(.device(record))
-        return .done
-    }
-
-    /// A device known keeps its first start.
-    func answer(toRegistering device: DeviceID, of user: UserID) -> CommandResult? {
-        guard let account = accountsByUser[user] else { return .rejected(.unknownUser) }
-        if account.disabled { return .rejected(.accountDisabled) }
-        let devices = devicesByUser[user] ?? []
-        let position = devices.lowerBound { $0.device < device }
-        if position < devices.count && devices[position].device == device { return .done }
-        return devices.count >= limits.devicesPerUser ? .rejected(.limitExceeded) : nil
-    }
-
     // MARK: Signing keys
 
     mutating func addSigningKey(_ key: SigningKey, into output: inout ApplyOutput) -> CommandResult {

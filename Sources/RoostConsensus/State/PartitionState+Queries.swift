@@ -38,6 +38,18 @@ extension PartitionState {
         position(of: conversation).map { conversations[$0].lastSeq }
     }
 
+    /// The highest seq whose message was sent before `stamp`; 0 where there is none. `stored` tells it of the rows in the
+    /// tables, up to the last `stateDurable` index at least; it is asked only where memory does not tell.
+    package func lastSeq(
+        of conversation: ConversationID, sentBefore stamp: Int64, stored: () -> UInt64
+    ) -> UInt64 {
+        guard let position = position(of: conversation) else { return 0 }
+        let known = conversations[position]
+        if known.lastSeq == 0 || known.createdAt >= stamp { return 0 }
+        if known.lastSentAt < stamp { return known.lastSeq }
+        return pending.lastSeq(of: conversation, sentBefore: stamp) ?? stored()
+    }
+
     /// Current members, sorted; the array is ready, nothing is copied.
     package func members(of conversation: ConversationID) -> [UserID] {
         position(of: conversation).map { conversations[$0].members.users } ?? []

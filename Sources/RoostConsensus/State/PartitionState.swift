@@ -11,7 +11,8 @@ package import RoostProtocol
 /// 3. A `KnownMessages` knows at least the rows up to the last `stateDurable` index, and up to the restored index.
 package struct PartitionState: Sendable {
     package let partition: PartitionID
-    package let limits: StateLimits
+    /// Those of this node's file; a command that carries its own is decided by those.
+    package private(set) var limits: StateLimits
     package internal(set) var appliedIndex: UInt64
     /// The term of the last entry applied; 0 after restoring until there is one.
     package internal(set) var appliedTerm: UInt64 = 0
@@ -49,28 +50,34 @@ package struct PartitionState: Sendable {
         pass(index: index, term: term)
         lastStamp = max(lastStamp, stamped.stamp)
         expireSendOrders(into: &output)
-        let result: CommandResult
-        switch stamped.command {
-        case .send(let command):
-            result = send(command, index: index, stamp: stamped.stamp, known: known, into: &output)
-        case .createAccount(let record):
-            result = createAccount(record, into: &output)
-        case .setAccountDisabled(let user, let disabled):
-            result = setAccountDisabled(user, disabled, into: &output)
+        output.results.append(
+            (index, decide(stamped.command, index: index, stamp: stamped.stamp, known: known, into: &output)))
+    }
+
+    private mutating func decide(
+        _ command: Command, index: UInt64, stamp: Int64, known: some KnownMessages, into output: inout ApplyOutput
+    ) -> CommandResult {
+        switch command {
+        case .send(let command): return send(command, index: index, stamp: stamp, known: known, into: &output)
+        case .createAccount(let record): return createAccount(record, into: &output)
+        case .setAccountDisabled(let user, let disabled): return setAccountDisabled(user, disabled, into: &output)
         case .registerDevice(let user, let device, let startAt):
-            let record = DeviceRecord(user: user, device: device, startAt: startAt, createdAt: stamped.stamp)
-            result = registerDevice(record, into: &output)
-        case .createConversation(let command):
-            result = createConversation(command, stamp: stamped.stamp, into: &output)
-        case .changeMembers(let command):
-            result = changeMembers(command, into: &output)
-        case .advanceCursors(let advances):
-            advanceCursors(advances, into: &output)
-            result = .done
-        case .addSigningKey(let key):
-            result = addSigningKey(key, into: &output)
+            let record = DeviceRecord(user: user, device: device, startAt: startAt, createdAt: stamp)
+            return registerDevice(record, into: &output)
+        case .createConversation(let command): return createConversation(command, stamp: stamp, into: &output)
+        case .changeMembers(let command): return changeMembers(command, into: &output)
+        case .advanceCursors(let advances): advanceCursors(advances, into: &output)
+        case .addSigningKey(let key): return addSigningKey(key, into: &output)
+        case .limited(let given, let command):
+            let own = limits
+            limits = own.with(given)
+            defer { limits = own }
+            return decide(command, index: index, stamp: stamp, known: known, into: &output)
+        case .seeDevices(let devices): seeDevices(devices, at: stamp, into: &output)
+        case .forgetDevices(let devices): forgetDevices(devices, into: &output)
+        case .dropCursors(let devices): dropCursors(of: devices, into: &output)
         }
-        output.results.append((index, result))
+        return .done
     }
 
     /// Notes an entry that carries no command: a term's first entry, a configuration.
@@ -83,17 +90,19 @@ package struct PartitionState: Sendable {
     /// The leader's look ahead, against what is applied: the answer where nothing needs to be appended, nil where it
     /// does. Only applying decides. A refusal holds as of `appliedIndex`; while entries above it are not yet applied,
     /// one of them may be an earlier try of the same command, so that a caller that must not refuse what may yet
-    /// succeed appends then.
-    package func rejection(of command: Command, known: some KnownMessages) -> CommandResult? {
+    /// succeed appends then. `now` is what the entry would be stamped with, in microseconds.
+    package func rejection(of command: Command, known: some KnownMessages, at now: Int64? = nil) -> CommandResult? {
         switch command {
         case .send(let command): answer(to: command, known: known)
         case .createAccount(let record): answer(toCreating: record)
         case .setAccountDisabled(let user, _): accountsByUser[user] == nil ? .rejected(.unknownUser) : nil
-        case .registerDevice(let user, let device, _): answer(toRegistering: device, of: user)
+        case .registerDevice(let user, let device, _):
+            answer(toRegistering: device, of: user, at: now ?? lastStamp)
         case .createConversation(let command): answer(toCreating: command)
         case .changeMembers(let command): answer(to: command)
-        case .advanceCursors: nil
         case .addSigningKey(let key): answer(toAdding: key)
+        case .limited(_, let command): rejection(of: command, known: known, at: now)
+        case .advanceCursors, .seeDevices, .forgetDevices, .dropCursors: nil
         }
     }
 

@@ -25,6 +25,14 @@ struct PendingMessages: Sendable {
 
     subscript(_ identity: Identity) -> Answer? { answers[identity] }
 
+    /// The highest seq among these messages of the conversation that was sent before `stamp`; nil where none was.
+    func lastSeq(of conversation: ConversationID, sentBefore stamp: Int64) -> UInt64? {
+        for item in order.reversed() where item.identity.conversation == conversation {
+            if let answer = answers[item.identity], answer.sentAt < stamp { return answer.seq }
+        }
+        return nil
+    }
+
     mutating func insert(_ identity: Identity, _ answer: Answer) {
         answers[identity] = answer
         order.append((answer.index, identity))

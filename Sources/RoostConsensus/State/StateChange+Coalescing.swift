@@ -8,6 +8,7 @@ extension StateChange {
         case cursor(ConversationID, UserID, DeviceID)
         case sendOrder(ConversationID, SessionID)
         case account(UserID)
+        case device(UserID, DeviceID)
     }
 
     /// Of the rows that later ones of the batch replace only the last is left, in the order of those: a busy
@@ -34,7 +35,10 @@ extension StateChange {
         case .cursor(let cursor): .cursor(cursor.conversation, cursor.user, cursor.device)
         case .sendOrder(let row): .sendOrder(row.conversation, row.session)
         case .sendOrderExpired(let session, let conversation): .sendOrder(conversation, session)
-        case .message, .device, .signingKey: nil
+        case .cursorDropped(let user, let device, let conversation): .cursor(conversation, user, device)
+        case .device(let record): .device(record.user, record.device)
+        case .deviceForgotten(let user, let device): .device(user, device)
+        case .message, .signingKey: nil
         }
     }
 }

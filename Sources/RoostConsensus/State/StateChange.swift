@@ -6,11 +6,13 @@ package import RoostProtocol
 package enum StateChange: Sendable, Equatable {
     case account(AccountRecord)
     case device(DeviceRecord)
+    case deviceForgotten(user: UserID, device: DeviceID)
     case conversation(ConversationRow)
     case member(conversation: ConversationID, MemberRow)
     /// The message stands in the log at `index`; here only how to find it.
     case message(MessageRow)
     case cursor(CursorAdvance)
+    case cursorDropped(user: UserID, device: DeviceID, conversation: ConversationID)
     case sendOrder(SendOrderRow)
     case sendOrderExpired(session: SessionID, conversation: ConversationID)
     case signingKey(SigningKey)

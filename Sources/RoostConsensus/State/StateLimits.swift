@@ -1,5 +1,9 @@
-/// Bounds of one partition's state. Part of what decides entries: the same on every replica of a cluster.
+package import RoostProtocol
+
+/// Bounds of one partition's state. Part of what decides entries, so the same on every replica: those that a file may
+/// change come with the command (`CommandLimits`), and these hold where it carries none.
 package struct StateLimits: Sendable, Equatable {
+    private let partitions: Int
     /// Current members of a group or channel.
     package var members: Int
     /// Current and former members of a conversation together; former ones keep a row for what they may read.
@@ -10,6 +14,8 @@ package struct StateLimits: Sendable, Equatable {
     /// still add him.
     package var conversationsPerUser: Int
     package var devicesPerUser: Int
+    /// Microseconds after which a device that was not seen may be given up.
+    package var deviceExpiry: Int64
     /// UTF-8 bytes of a conversation's name.
     package var nameBytes: Int
     package var signingKeys: Int
@@ -19,17 +25,32 @@ package struct StateLimits: Sendable, Equatable {
     /// `conversationsPerUser` is for the whole cluster here; its share of one partition, rounded up, is what counts.
     package init(
         partitions: Int = 32, members: Int = 1024, membersEver: Int = 16_384, memberships: Int = 256,
-        conversationsPerUser: Int = 100_000, devicesPerUser: Int = 1000, nameBytes: Int = 256, signingKeys: Int = 16,
+        conversationsPerUser: Int = 100_000, devicesPerUser: Int = 1000,
+        deviceExpiry: Int64 = 30 * 86_400_000_000, nameBytes: Int = 256, signingKeys: Int = 16,
         sendOrderLifetime: UInt64 = 100_000
     ) {
         self.members = members
         self.membersEver = membersEver
         self.memberships = memberships
-        let partitions = max(1, partitions)
-        self.conversationsPerUser = conversationsPerUser / partitions + (conversationsPerUser % partitions > 0 ? 1 : 0)
+        self.partitions = max(1, partitions)
+        self.conversationsPerUser = Self.share(of: conversationsPerUser, partitions: self.partitions)
+        self.deviceExpiry = deviceExpiry
         self.devicesPerUser = devicesPerUser
         self.nameBytes = nameBytes
         self.signingKeys = signingKeys
         self.sendOrderLifetime = sendOrderLifetime
+    }
+    private static func share(of count: Int, partitions: Int) -> Int {
+        count / partitions + (count % partitions > 0 ? 1 : 0)
+    }
+
+    /// These, but where the leader says.
+    package func with(_ limits: CommandLimits) -> StateLimits {
+        var changed = self
+        changed.members = Int(limits.members)
+        changed.conversationsPerUser = Self.share(of: Int(limits.conversationsPerUser), partitions: partitions)
+        changed.devicesPerUser = Int(limits.devicesPerUser)
+        changed.deviceExpiry = limits.deviceExpiry
+        return changed
     }
 }

@@ -106,7 +106,10 @@ extension Command {
             PartitionID(of: user.uuid, count: count)
         case .createConversation(let command): PartitionID(of: command.id.uuid, count: count)
         case .changeMembers(let command): PartitionID(of: command.conversation.uuid, count: count)
-        case .advanceCursors: nil
+        case .limited(_, let command): command.partition(count: count)
+        case .forgetDevices(let devices), .seeDevices(let devices):
+            devices.first.map { PartitionID(of: $0.user.uuid, count: count) }
+        case .advanceCursors, .dropCursors: nil
         case .addSigningKey: 0
         }
     }

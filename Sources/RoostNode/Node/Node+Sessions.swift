@@ -35,13 +35,16 @@ extension Node {
         return .failure(.unavailable)
     }
 
-    /// `now` looks back ten seconds and what two nodes' clocks may differ by: in doubt, too much is delivered.
+    /// `now` looks back ten seconds and what two nodes' clocks may differ by: in doubt, too much is delivered. A time is
+    /// one of `sent_at`, and exact; one that is still to come is `now`.
     private func startAt(_ start: SessionRequest.Start) -> Int64 {
         let now = context.clock.wall()
         switch start {
         case .all: return 0
         case .now: return now - 12_000_000
-        case .at(let seconds): return min(now - 12_000_000, Int64(max(0, min(seconds, 9e9)) * 1e6))
+        case .at(let seconds):
+            let wanted = Int64((max(0, min(seconds, 9e9)) * 1e6).rounded())
+            return wanted <= now ? wanted : now - 12_000_000
         }
     }
 

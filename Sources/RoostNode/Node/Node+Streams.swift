@@ -27,6 +27,9 @@ extension Node {
         reopenStreams()
     }
 
+    /// Some 100 bytes each.
+    private static let sessionsAFrame = 500
+
     /// Bounded frames: many sessions go in several requests, of which the first resets and the others join.
     private func sendOpen(
         to leader: NodeID, partitions: [PartitionID], sessions: ArraySlice<SubscribedSession>, reset: Bool
@@ -36,13 +39,13 @@ extension Node {
         var rest = sessions
         var resets = reset
         while !rest.isEmpty {
-            let part = rest.prefix(2_000)
+            let part = rest.prefix(Self.sessionsAFrame)
             rest = rest.dropFirst(part.count)
             let id = nextOpen
             nextOpen += 1
             opens[id] = OpenInFlight(
                 unanswered: Dictionary(uniqueKeysWithValues: partitions.map { ($0, part.count) }), reset: resets,
-                deadline: context.clock.now() + patience)
+                leader: leader, patience: patience, deadline: context.clock.now() + patience)
             for partition in partitions {
                 if resets {
                     receivers[Int(partition.value)].opening(request: id)
@@ -127,6 +130,9 @@ extension Node {
         guard index < receivers.count, let open = opens[reply.id], let missing = open.unanswered[reply.partition] else {
             return
         }
+        // The leader answers in parts, one request after the other: while it gets on, none is asked again.
+        let now = context.clock.now()
+        for (id, other) in opens where other.leader == open.leader { opens[id]?.deadline = now + other.patience }
         let answered = missing <= reply.slots.count
         opens[reply.id]?.unanswered[reply.partition] = answered ? nil : missing - reply.slots.count
         if opens[reply.id]?.unanswered.isEmpty == true { opens[reply.id] = nil }

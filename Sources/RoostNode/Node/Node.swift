@@ -108,6 +108,9 @@ package actor Node {
         /// Sessions that each partition has not answered for yet.
         var unanswered: [PartitionID: Int]
         var reset: Bool
+        var leader: NodeID
+        /// How long the leader may say nothing, in nanoseconds, and until when.
+        var patience: UInt64
         var deadline: UInt64
     }
 
@@ -309,5 +312,6 @@ package actor Node {
             ensureSigningKey()
             mendReplicas()
         }
+        sweepDevices(tick: ticks)
     }
 }

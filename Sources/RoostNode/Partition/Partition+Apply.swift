@@ -47,6 +47,7 @@ extension Partition {
             let membersChanged = output.changes.contains { if case .member = $0 { true } else { false } }
             deliver(output.committed, membersChanged: membersChanged)
         }
+        if isLeader && !output.forgotten.isEmpty { dropCursors(of: output.forgotten) }
         let leads = isLeader
         for user in output.revoked { node.onCore { $0.revokedHere(user, announce: leads) } }
         if output.signingKeysChanged {

@@ -22,7 +22,7 @@ extension Partition {
             reply(.rejected(.invalid), to: key)
             return
         }
-        if let early = state.rejection(of: command, known: filter) {
+        if let early = state.rejection(of: command, known: filter, at: context.clock.wall()) {
             if case .rejected = early {
                 // A "no" comes from the applied state of a proven leader. While entries are under way one of them may
                 // change the answer: then the log decides.
@@ -37,7 +37,7 @@ extension Partition {
                 return
             }
         }
-        append(proposal.command, origin: key)
+        append(limited(command, proposal.command), origin: key)
     }
 
     func append(_ command: ByteBuffer, origin: ProposalOrigin) {

@@ -71,10 +71,10 @@ extension Partition {
             refuse(origin)
             return
         }
-        if let answer = state.rejection(of: command, known: filter) {
+        if let answer = state.rejection(of: command, known: filter, at: context.clock.wall()) {
             reply(answer, to: origin)
         } else {
-            append(proposal.command, origin: origin)
+            append(limited(command, proposal.command), origin: origin)
         }
     }
 
@@ -109,7 +109,8 @@ extension Partition {
             history(conversation, user, before: before, after: after, skip: skip, limit: limit, finish)
         case .backlog(let conversation, let user, let after, let limit):
             backlog(conversation, user, after: after, limit: Int(limit)) { partition, messages, through in
-                finish(partition, .backlog(messages: messages, through: through))
+                let answer = through.map { ReadResponse.backlog(messages: messages, through: $0) }
+                finish(partition, answer ?? .rejected(.unavailable))
             }
         case .sync(let user, let since, let afterIndex, let conversations, let limit):
             sync(user, since: since, afterIndex: afterIndex, conversations: conversations, limit: Int(limit), finish)
@@ -123,7 +124,11 @@ extension Partition {
     private func grant(_ user: UserID, _ device: DeviceID) -> ReadResponse {
         guard let account = state.account(user) else { return .rejected(.unknownUser) }
         guard !account.disabled else { return .rejected(.accountDisabled) }
-        guard let record = state.devices(of: user).first(where: { $0.device == device }) else { return .none }
+        // One that is not known, or that the log has not seen for a while, is to be committed first: then nobody gives it
+        // up while it has a session.
+        guard let record = state.devices(of: user).first(where: { $0.device == device }),
+            record.seenAt >= context.clock.wall() - sightingInterval
+        else { return .none }
         generations += 1
         return .session(
             SessionGrant(
@@ -205,10 +210,11 @@ extension Partition {
         ) { finish($0, .messages($1)) }
     }
 
-    /// What a device reads next: readable messages above `after`, and how far nothing readable is left out.
+    /// What a device reads next: readable messages above `after`, and how far nothing readable is left out; nil where it
+    /// can't be read just now.
     func backlog(
         _ conversation: ConversationID, _ user: UserID, after: UInt64, limit: Int,
-        _ finish: @escaping @Sendable (isolated Partition, [Message], UInt64) -> Void
+        _ finish: @escaping @Sendable (isolated Partition, [Message], UInt64?) -> Void
     ) {
         let ranges = state.readable(user, conversation, after: after)
         let head = state.lastSeq(of: conversation) ?? 0
@@ -229,7 +235,7 @@ extension Partition {
                     if let last = part.last, last.message.seq < range.through ?? head { break }
                 }
                 return found
-            }, failed: { finish($0, [], after) }
+            }, failed: { finish($0, [], nil) }
         ) { partition, messages in
             let whole = messages.last.map { $0.seq >= ranges.last?.through ?? head } ?? false
             finish(partition, messages, whole ? head : messages.last?.seq ?? after)

@@ -23,48 +23,6 @@ extension Partition {
         ask(.open(request: request.id, sessions: request.sessions, from: origin))
     }
 
-    func answerOpen(request: UInt64, sessions: [SubscribedSession], from origin: NodeID) {
-        guard isLeader, let stream = subscriptions.streams[origin] else { return }
-        var unread: [UnreadConversation] = []
-        var slots: [UInt32] = []
-        var revoked: [UserID] = []
-        func answer() {
-            let reply = OpenReply(
-                id: request, partition: id, slots: slots,
-                outcome: .opened(
-                    term: raft.term, position: stream.position, index: state.appliedIndex, unread: unread))
-            node.onCore { $0.send(stream: .opened([reply]), to: origin) }
-            unread.removeAll()
-            slots.removeAll()
-        }
-        for session in sessions {
-            // Bounded frames: the answer may come in parts.
-            if unread.count >= Self.replyUnread { answer() }
-            slots.append(session.slot)
-            // News of a disabled account may have got lost with a link, or have overtaken a session's admission.
-            if state.account(session.user)?.disabled == true { revoked.append(session.user) }
-            for found in state.unread(
-                user: session.user, device: session.device,
-                initialCursor: { initialCursor(of: $0, startAt: session.startAt) })
-            {
-                let key = CursorKey(user: session.user, device: session.device, conversation: found.conversation)
-                let cursor = max(found.cursor, cursors[key] ?? 0)
-                guard cursor < found.head else { continue }
-                unread.append(
-                    UnreadConversation(
-                        slot: session.slot, conversation: found.conversation, cursor: cursor, head: found.head))
-            }
-        }
-        answer()
-        if !revoked.isEmpty {
-            let users = revoked
-            node.onCore { $0.send(stream: .revoked(users), to: origin) }
-        }
-    }
-
-    /// Conversations in one part of an answer to an open: some 32 bytes each.
-    private static let replyUnread = 32_768
-
     func unsubscribe(_ end: SubscriptionEnd, from origin: NodeID) {
         subscriptions.close(node: origin, slot: end.slot, session: end.session)
     }
@@ -75,8 +33,11 @@ extension Partition {
     /// Where a device starts in a conversation it has no cursor in: after the last message sent before `startAt`.
     func initialCursor(of conversation: ConversationID, startAt: Int64) -> UInt64 {
         guard startAt > 0 else { return 0 }
-        // A failing read means too much is delivered, never too little.
-        return (try? context.storage.store.lastSeq(partition: id, conversation: conversation, sentBefore: startAt)) ?? 0
+        return state.lastSeq(of: conversation, sentBefore: startAt) {
+            // A bisection of rows found by key, of a conversation in which something was sent after the start. A failing
+            // read means too much is delivered, never too little.
+            (try? context.storage.store.lastSeq(partition: id, conversation: conversation, sentBefore: startAt)) ?? 0
+        }
     }
 
     /// Where a subscriber stands as this leader knows it, acknowledgements not yet committed included.
@@ -87,12 +48,16 @@ extension Partition {
         let waiting = cursors.isEmpty ? nil : cursors[key]
         if let committed = state.cursor(user, subscriber.device, conversation) { return max(committed, waiting ?? 0) }
         if let waiting { return waiting }
-        var first = initialCursor(of: conversation, startAt: subscriber.startAt)
+        return start(of: user, subscriber.device, in: conversation, startAt: subscriber.startAt)
+    }
+
+    /// Where a device stands that has no cursor in the conversation: turned into a seq once, and committed.
+    func start(
+        of user: UserID, _ device: DeviceID, in conversation: ConversationID, startAt: Int64
+    ) -> UInt64 {
+        var first = initialCursor(of: conversation, startAt: startAt)
         if let range = state.readableRanges(user, conversation).first { first = max(first, range.after) }
-        // Turned into a seq once, and committed.
-        if first > 0 {
-            note([CursorAdvance(user: user, device: subscriber.device, conversation: conversation, seq: first)])
-        }
+        if first > 0 { note([CursorAdvance(user: user, device: device, conversation: conversation, seq: first)]) }
         return first
     }
 

@@ -51,6 +51,7 @@ actor Partition {
 
     // Streams; empty unless this leads.
     var subscriptions = SubscriptionTable()
+    var openings: Deque<Opening> = []
     var cursors: OrderedDictionary<CursorKey, UInt64> = [:]
     var cursorCommitScheduled = false
 
@@ -78,7 +79,8 @@ actor Partition {
             partition: id,
             limits: StateLimits(
                 partitions: context.configuration.partitions, members: limits.maxMembers,
-                conversationsPerUser: limits.maxConversationsPerUser, devicesPerUser: limits.maxDevicesPerUser),
+                conversationsPerUser: limits.maxConversationsPerUser, devicesPerUser: limits.maxDevicesPerUser,
+                deviceExpiry: limits.deviceExpiry),
             restoring: restored.state)
         hlc = HybridLogicalClock(last: restored.state.lastStamp)
         filter = MessageFilter(capacity: 16_384, known: context.storage.store)
@@ -236,6 +238,7 @@ actor Partition {
             generations = 0
             subscriptions = SubscriptionTable()
         }
+        openings.removeAll()
         let partition = id
         node.onCore { $0.leaderChanged(partition, term: term, leader: leader?.node) }
         if let leader, leader.node != context.id, !cursors.isEmpty { forwardCursors(to: leader.node) }

@@ -35,9 +35,15 @@ extension Device {
     }
 
     private func start(_ send: ClientSend, to conversation: ConversationID, peer: UserID?) {
+        switch pipelines[conversation]?.refusal(of: send.id, now: context.clock.now()) {
+        case .unavailable: return refuse(.unavailable, Self.unavailableDetail, id: send.id, retryAfter: 500)
+        case .rateLimited: return refuse(.rateLimited, Self.rateDetail, id: send.id, retryAfter: 500)
+        case nil: break
+        }
         // Twice the mark at which the socket is no longer read: only what one read brought can get that far.
         guard pendingSends < context.configuration.limits.maxPendingSends * 2 else {
-            refuse(.rateLimited, "too many sends not yet answered", id: send.id, retryAfter: 100)
+            noteRefused(send.id, .rateLimited, in: conversation)
+            refuse(.rateLimited, Self.rateDetail, id: send.id, retryAfter: 500)
             return
         }
         if held[conversation] != nil {
@@ -68,12 +74,20 @@ extension Device {
             switch outcome {
             case .read(.account): propose(item.frame, to: conversation, peer: item.peer)
             case .read(.none): refuse(.unknownUser, "to_user: there is no such user", id: item.frame.id)
-            default: refuse(.unavailable, Self.unavailableDetail, id: item.frame.id, retryAfter: 500)
+            default:
+                noteRefused(item.frame.id, .unavailable, in: conversation)
+                refuse(.unavailable, Self.unavailableDetail, id: item.frame.id, retryAfter: 500)
             }
         }
         resumeReading()
     }
 
+    /// What follows it in the conversation waits until it is sent again.
+    private func noteRefused(_ id: MessageID?, _ reason: SendHalt.Reason, in conversation: ConversationID) {
+        pipelines[conversation, default: SendPipeline()].refused(id, reason, now: context.clock.now())
+    }
+
+    static let rateDetail = "too many sends not yet answered"
     static let unavailableDetail = "the outcome is unknown; sending again with the same id is safe"
 
     private func propose(_ send: ClientSend, to conversation: ConversationID, peer: UserID?) {
@@ -129,6 +143,7 @@ extension Device {
         var abandoned: [UInt64] = []
         if case .rejected(.unavailable) = result {
             if pipelines[conversation]?.run == run { abandoned = pipelines[conversation]?.giveUp() ?? [] }
+            if socket != nil { noteRefused(given, .unavailable, in: conversation) }
         } else {
             pipelines[conversation]?.answered(counter: counter)
         }

@@ -7,6 +7,7 @@ struct SendPipeline: Sendable {
     private var next: UInt64 = 1
     /// Counters not yet answered, ascending, with the call that carries each.
     private(set) var unanswered: [(counter: UInt64, call: UInt64)] = []
+    private var halt: SendHalt?
 
     var isIdle: Bool { unanswered.isEmpty }
 
@@ -22,6 +23,22 @@ struct SendPipeline: Sendable {
     mutating func began(counter: UInt64, call: UInt64) { unanswered.append((counter, call)) }
 
     mutating func answered(counter: UInt64) { unanswered.removeAll { $0.counter == counter } }
+
+    /// A send was refused, to be sent again: until it is, later ones are refused as well (see `SendHalt`).
+    mutating func refused(_ id: MessageID?, _ reason: SendHalt.Reason, now: UInt64) {
+        if halt == nil { halt = SendHalt(reason, now: now) }
+        halt?.refuse(id)
+    }
+
+    /// Nil where a send that has come may go; else why it is refused.
+    mutating func refusal(of id: MessageID?, now: UInt64) -> SendHalt.Reason? {
+        guard let halted = halt else { return nil }
+        if halt?.ends(with: id, now: now) ?? true {
+            halt = nil
+            return nil
+        }
+        return halted.reason
+    }
 
     /// One send's outcome is unknown: all later ones are given up with it, and a new run shuts out their stragglers.
     /// Returns their calls.

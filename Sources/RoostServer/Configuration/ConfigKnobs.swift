@@ -22,6 +22,7 @@ package enum ConfigKnobs {
             .init("max_members", \.maxMembers, 2...100_000),
             .init("max_conversations_per_user", \.maxConversationsPerUser, 1...1_000_000),
             .init("max_devices_per_user", \.maxDevicesPerUser, 1...1_024),
+            .init("device_expiry_seconds", \.deviceExpirySeconds, 60...315_360_000),
             .init("max_http_body", \.maxHTTPBody, 1_024...16_777_216),
             .init("handshake_ms", \.handshakeMilliseconds, 100...120_000),
             .init("max_connections", \.maxConnections, 1...10_000_000),

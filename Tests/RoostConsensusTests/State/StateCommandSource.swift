@@ -19,7 +19,10 @@ struct StateCommandSource {
             case 0..<50: .send(send())
             case 50..<60: .createConversation(creation())
             case 60..<80: .changeMembers(change())
-            case 80..<92: .advanceCursors((0..<number(4)).map { _ in advance() })
+            case 80..<88: .advanceCursors((0..<number(4)).map { _ in advance() })
+            case 88..<89: .seeDevices([sighting()])
+            case 89..<91: .forgetDevices([sighting()])
+            case 91..<92: .dropCursors([sighting()])
             case 92..<94: .createAccount(account(number(3), createdAt: chance(80) ? 5 : 6))
             case 94..<96: .registerDevice(user: someUser(), device: someDevice(), startAt: Int64(number(9)))
             case 96..<98: .setAccountDisabled(user: someUser(), disabled: chance(50))
@@ -82,6 +85,10 @@ struct StateCommandSource {
         return ChangeMembersCommand(
             conversation: chance(95) ? someGroup() : ConversationID(direct: actor, user(1)), actor: actor,
             users: users, action: actions[Int(number(5))])
+    }
+
+    private mutating func sighting() -> DeviceSighting {
+        DeviceSighting(user: someUser(), device: someDevice(), seenAt: clock - Int64(number(300)))
     }
 
     private mutating func advance() -> CursorAdvance {

@@ -17,6 +17,8 @@ struct StateTables {
             switch change {
             case .account(let row): accounts[row.user] = row
             case .device(let row): devices["\(row.user) \(row.device)"] = row
+            case .deviceForgotten(let user, let device): devices["\(user) \(device)"] = nil
+            case .cursorDropped(let user, let device, let id): cursors["\(id) \(user) \(device)"] = nil
             case .conversation(let row): conversations[row.id] = row
             case .member(let conversation, let row): members["\(conversation) \(row.user)"] = (conversation, row)
             case .message: break

@@ -1,0 +1,40 @@
+import NIOCore
+import RoostModel
+import RoostNode
+import RoostProtocol
+import RoostSimulation
+import Testing
+
+/// What one session sends arrives in the order it was sent, also across an error that says "send it again".
+@Suite struct OrderTests {
+    private func frame(_ number: Int, _ ids: [MessageID], to group: ConversationID) -> ClientSend {
+        ClientSend(id: ids[number], conversation: group, content: ByteBuffer(string: "\"m\(number)\""))
+    }
+
+    /// Frames that were in the socket when the error went out must not overtake what is sent again because of it.
+    @Test(arguments: World.seeds(3)) func nothingOvertakesWhatIsSentAgain(seed: UInt64) throws {
+        let world = try World(seed: seed) { $0.timing.proposalTimeoutMilliseconds = 1_500 }
+        let group = try world.conversation(.group, "ada", "bob")
+        let leader = try #require(world.cluster.leader(of: world.cluster.partition(of: group)))
+        let away = try #require(world.cluster.nodeIDs.first { $0 != leader })
+        let ada = try world.device("ada", "phone", at: away)
+        let session = try #require(ada.session)
+        let ids = (0..<6).map { _ in MessageID(UUID128.version4(using: &world.generator)) }
+        for other in world.cluster.nodeIDs where other != away { world.cluster.network.cut(away, other) }
+        world.run(50)
+        session.send([frame(0, ids, to: group), frame(1, ids, to: group)])
+        #expect(world.run(3_000) { session.errors.count == 2 }, "seed \(seed): \(session.errors)")
+        for other in world.cluster.nodeIDs where other != away { world.cluster.network.heal(away, other) }
+        // Written before the client has read the errors.
+        session.send([frame(2, ids, to: group), frame(3, ids, to: group)])
+        world.run(100)
+        session.send([frame(4, ids, to: group)])
+        world.run(5)
+        session.send((0..<6).map { frame($0, ids, to: group) })
+        let done = world.run(5_000) { ids.allSatisfy { id in session.accepted.contains { $0.id == id } } }
+        #expect(done, "seed \(seed): \(session.accepted.count) accepted, \(session.errors)")
+        let seqs = ids.compactMap { id in session.accepted.first { $0.id == id }?.seq }
+        #expect(seqs == [1, 2, 3, 4, 5, 6], "seed \(seed): \(seqs)")
+        #expect(session.errors.allSatisfy { $0.code == .unavailable && $0.retryable }, "seed \(seed)")
+    }
+}
