@@ -82,6 +82,10 @@ package struct ClusterConfig: Sendable, Equatable {
         /// Under load a batch may gather this long before it is synced.
         package var gatherMicroseconds = 0
         package var readerThreads = 2
+        /// In so many days all rows are read and checked; 0: never.
+        package var scrubDays = 7
+        /// At least so many a second, however small the database is.
+        package var scrubMinRowsPerSecond = 200
         package init() {}
     }
 

@@ -12,6 +12,8 @@ public enum PeerFrame: Sendable, Equatable {
     case linkPong(token: UInt64)
     /// With whom the sender has a link, after each change: to these it can relay.
     case reaches([NodeID])
+    /// Its rows on lane `bulk`.
+    case repair(RepairMessage)
 
     // Raft: appends on lane `bulk`, all else on `control`.
     case raft([RaftEnvelope])

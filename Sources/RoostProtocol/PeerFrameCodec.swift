@@ -16,6 +16,7 @@ public enum PeerFrameCodec {
         case linkPing = 0x13
         case linkPong = 0x14
         case reaches = 0x15
+        case repair = 0x16
         case raft = 0x20
         case propose = 0x30
         case proposalResults = 0x31
@@ -93,7 +94,9 @@ public enum PeerFrameCodec {
         case .streamStatus(let values): split(values, PeerFrame.streamStatus)
         case .acks(let values): split(values, PeerFrame.acks)
         case .revoked(let values): split(values, PeerFrame.revoked)
-        case .swim, .presence, .founding, .linkPing, .linkPong, .reaches, .open, .relayed: nil
+        case .repair(.rows(let partition, let rows)):
+            split(rows) { .repair(.rows(partition: partition, rows: $0)) }
+        case .swim, .presence, .founding, .linkPing, .linkPong, .reaches, .repair, .open, .relayed: nil
         }
     }
 
@@ -105,6 +108,7 @@ public enum PeerFrameCodec {
         case .linkPing: .linkPing
         case .linkPong: .linkPong
         case .reaches: .reaches
+        case .repair: .repair
         case .raft: .raft
         case .propose: .propose
         case .proposalResults: .proposalResults
@@ -128,6 +132,7 @@ public enum PeerFrameCodec {
         case .founding(let message): message.encode(into: &buffer)
         case .linkPing(let token), .linkPong(let token): buffer.writeInteger(token)
         case .reaches(let nodes): buffer.writeArray(nodes)
+        case .repair(let message): message.encode(into: &buffer)
         case .raft(let envelopes): buffer.writeArray(envelopes)
         case .propose(let proposals): buffer.writeArray(proposals)
         case .proposalResults(let results): buffer.writeArray(results)
@@ -152,6 +157,7 @@ public enum PeerFrameCodec {
         case .linkPing: .linkPing(token: try buffer.readFixed())
         case .linkPong: .linkPong(token: try buffer.readFixed())
         case .reaches: .reaches(try buffer.readArray())
+        case .repair: .repair(try RepairMessage(reading: &buffer))
         case .raft: .raft(try buffer.readArray())
         case .propose: .propose(try buffer.readArray())
         case .proposalResults: .proposalResults(try buffer.readArray())

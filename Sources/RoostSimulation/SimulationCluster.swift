@@ -22,6 +22,9 @@ package final class SimulationCluster: @unchecked Sendable {
     private var sessions: [NodeID: [SimulationSession]] = [:]
     package private(set) var running: [NodeID: Running] = [:]
     package private(set) var failures: [String] = []
+    /// Why nodes ended whose database is to be set aside; they start again blank.
+    package private(set) var condemned: [NodeID: String] = [:]
+    private var hasSetAside: Set<NodeID> = []
     private let logger: Logger
 
     package init(
@@ -51,11 +54,19 @@ package final class SimulationCluster: @unchecked Sendable {
     package func startAll() throws { for id in nodeIDs { try start(id) } }
 
     package func start(_ id: NodeID) throws {
-        guard running[id] == nil, let disk = disks[id] else { return }
+        guard running[id] == nil, let former = disks[id] else { return }
+        let disk = former.condemned == nil ? former : try SQLiteStore()
+        if disk !== former {
+            disks[id] = disk
+            hasSetAside.insert(id)
+        }
         let clock = SimulationClock(executor: executor)
         let storage = SimulationStorage(database: disk, executor: executor)
         let seed = executor.generator.next()
-        var facts = try disk.loadFacts() ?? NodeFacts(store: StoreID(executor.generator.next()), epoch: 0)
+        var facts =
+            try disk.loadFacts()
+            ?? NodeFacts(
+                store: StoreID(executor.generator.next()), epoch: 0, joinsOnly: hasSetAside.contains(id))
         facts.epoch = max(facts.epoch + 1, UInt64(clock.wall() / 1_000_000))
         try disk.saveFacts(facts)
         let secrets = SecretBytes(seed: seed)
@@ -64,7 +75,11 @@ package final class SimulationCluster: @unchecked Sendable {
             storage: storage, logger: logger, userID: { UserID(foldedUsername: $0.lowercased()) },
             secretBytes: { secrets.take($0) }, executor: executor)
         let node = Node(context: context, facts: facts, seed: seed) { [weak self] line in
-            self?.failures.append("\(id): \(line)")
+            if disk.condemned == nil {
+                self?.failures.append("\(id): \(line)")
+            } else {
+                self?.condemned[id] = line
+            }
         }
         running[id] = Running(node: node, clock: clock, storage: storage)
         executor.perform {

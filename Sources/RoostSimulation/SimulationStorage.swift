@@ -11,11 +11,16 @@ package final class SimulationStorage: Storage, @unchecked Sendable {
     }
     package let database: SQLiteStore
     package var store: any NodeStore { database }
-    private let executor: SimulationExecutor
+    let executor: SimulationExecutor
     private var queue: [(work: Work, done: @Sendable (Result<Void, StoreError>) -> Void)] = []
     private var busy = false
     private var crashed = false
     private var counted = StorageMetrics()
+    // Faults: see `SimulationStorage+Faults`.
+    var isFull = false
+    var isCorrupt = false
+    var isStalled = false
+    private(set) var stallHandler: @Sendable (StoreError?) -> Void = { _ in }
 
     package init(database: SQLiteStore, executor: SimulationExecutor) {
         self.database = database
@@ -34,21 +39,26 @@ package final class SimulationStorage: Storage, @unchecked Sendable {
     }
 
     package func resume(_ partition: PartitionID) {}
-    package func onStall(_ handler: @escaping @Sendable (StoreError?) -> Void) {}
+    package func onStall(_ handler: @escaping @Sendable (StoreError?) -> Void) { stallHandler = handler }
 
     package func saveFacts(
         _ facts: NodeFacts, completion: @escaping @Sendable (Result<Void, StoreError>) -> Void
     ) {
+        if isFull {
+            executor.schedule(after: 0) { completion(.failure(.full("simulated"))) }
+            return
+        }
         queue.append((.facts(facts), completion))
         pump()
     }
 
-    private func pump() {
+    func pump() {
         guard !busy, !queue.isEmpty, !crashed else { return }
         busy = true
         executor.schedule(after: executor.random(100_000...1_500_000)) { [self] in
             guard !crashed else { return }
             busy = false
+            if isFull { return stall() }
             let batch = queue
             queue.removeAll()
             for (done, result) in commit(batch) { done(result) }
@@ -62,6 +72,7 @@ package final class SimulationStorage: Storage, @unchecked Sendable {
         var writes: [PartitionWrite] = []
         var result: Result<Void, StoreError> = .success(())
         do throws(StoreError) {
+            if isCorrupt { throw StoreError.corrupt("simulated") }
             for item in batch {
                 switch item.work {
                 case .write(let write): writes.append(write)
@@ -83,12 +94,22 @@ package final class SimulationStorage: Storage, @unchecked Sendable {
         executor.schedule(after: executor.random(20_000...200_000)) { [self] in
             guard !crashed else { return }
             let result: Result<T, StoreError>
-            do throws(StoreError) { result = .success(try job(database)) } catch { result = .failure(error) }
+            do throws(StoreError) {
+                if isCorrupt { throw StoreError.corrupt("simulated") }
+                result = .success(try job(database))
+            } catch {
+                result = .failure(error)
+            }
             completion(result)
         }
     }
 
-    package func metrics() -> StorageMetrics { counted }
+    package func metrics() -> StorageMetrics {
+        var metrics = counted
+        metrics.stalled = isStalled
+        metrics.queuedWrites = queue.count
+        return metrics
+    }
 
     package func shutdown(completion: @escaping @Sendable () -> Void) {
         executor.schedule(after: 0, completion)

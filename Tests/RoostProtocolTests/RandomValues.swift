@@ -271,7 +271,19 @@ extension RandomValues {
             })
     }
 
-    /// The frame of one of the 19 kinds.
+    mutating func repair() -> RepairMessage {
+        switch below(4) {
+        case 0: .ask(partition: partition(), indices: list { $0.number() })
+        case 1:
+            .rows(
+                partition: partition(),
+                rows: list { RepairRow(entry: $0.entry(), checksum: UInt32(truncatingIfNeeded: $0.word())) })
+        case 2: .unfit(isFull: flag(), partitions: list { $0.partition() })
+        default: .regressed(partition: partition(), term: number(), store: StoreID(word()), confirmed: number())
+        }
+    }
+
+    /// The frame of one of the 20 kinds.
     mutating func frame(kind: Int) -> PeerFrame {
         switch kind {
         case 0: .swim(swim())
@@ -307,8 +319,9 @@ extension RandomValues {
         case 15: .acks(list { AckBatch(partition: $0.partition(), cursors: $0.list { $0.cursor() }) })
         case 16: .reaches(list { $0.node() })
         case 17: .relayed(RelayedFrame(origin: node(), target: node(), frame: blob()))
+        case 18: .repair(repair())
         default: .revoked(list { $0.id() })
         }
     }
-    static let frameKinds = 19
+    static let frameKinds = 20
 }

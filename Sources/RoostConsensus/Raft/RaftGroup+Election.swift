@@ -31,6 +31,10 @@ extension RaftGroup {
             role = .follower
             return
         }
+        if letsOthersCampaign() {
+            role = .follower
+            return
+        }
         guard peers.contains(where: { $0.isVoter }) else { return campaign(transfer: false, now, &actions) }
         role = .preCandidate
         grants = [me]
@@ -166,6 +170,7 @@ extension RaftGroup {
         }
         leaderHeardAt = now
         isLeaderLost = false
+        skippedElections = 0
         return true
     }
 

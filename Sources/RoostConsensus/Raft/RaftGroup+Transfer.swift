@@ -3,11 +3,11 @@ package import RoostProtocol
 
 /// Handing leadership on (Ongaro 2014, 3.10).
 extension RaftGroup {
-    /// The voter to hand leadership to: reachable, and the furthest. Nil if there is none.
+    /// The voter to hand leadership to: reachable, fit, and the furthest. Nil if there is none.
     package var bestTransferTarget: RaftPeer? {
         guard role == .leader else { return nil }
         var best: RaftProgress?
-        for peer in peers where peer.isVoter && peer.isReachable {
+        for peer in peers where isFit(peer) {
             if peer.match > best?.match ?? 0 { best = peer }
         }
         return best?.peer
@@ -32,11 +32,5 @@ extension RaftGroup {
         else { return }
         self.transfer?.isTold = true
         actions.append(.send(.timeoutNow(term: term), to: transfer.target))
-    }
-
-    mutating func storageFilled(_ now: UInt64, _ actions: inout [Action]) {
-        isStorageFull = true
-        if let target = bestTransferTarget { actions.append(.send(.timeoutNow(term: term), to: target)) }
-        if role != .follower { becomeFollower(term: term, leader: nil, now, &actions) }
     }
 }

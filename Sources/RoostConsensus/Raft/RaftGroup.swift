@@ -55,6 +55,12 @@ package struct RaftGroup: Sendable {
     var isVoter = false
     var unreachable: [NodeID] = []
     var isStorageFull = false
+    /// See `setFitness`.
+    var isUnfit = false
+    package internal(set) var unfitNodes: [NodeID] = []
+    var skippedElections = 0
+    var handOverAt: UInt64 = 0
+    var handOvers = 0
 
     // Elections
     /// When to campaign or, as a learner, to give up the leader.
@@ -135,6 +141,8 @@ package struct RaftGroup: Sendable {
         case .wake: wake(now, &actions)
         case .storageFull: storageFilled(now, &actions)
         case .storageAvailable: isStorageFull = false
+        case .fitness(let isFit): setFitness(isFit, now, &actions)
+        case .peersUnfit(let nodes): setUnfit(nodes, now, &actions)
         case .stepDown: if role == .leader { becomeFollower(term: term, leader: nil, now, &actions) }
         }
         finish(now, &actions)

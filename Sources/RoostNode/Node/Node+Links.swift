@@ -40,6 +40,8 @@ extension Node {
         perform(swimActions)
         for partition in sortedPartitions { partition.onCore { $0.receive(.peerReachable(link.node)) } }
         linksChanged()
+        othersUnfit[link.node] = nil
+        tellFitness(to: link.node)
         reopenStreams()
         for id in partitionsLed(by: link.node) { resendCalls(of: id) }
     }
@@ -144,6 +146,8 @@ extension Node {
             var actions: [Founding.Action] = []
             founding.receive(message, from: node, into: &actions)
             perform(actions)
+        case .repair(let message):
+            received(message, from: node)
         case .reaches(let nodes):
             received(reaches: nodes, from: node)
         case .relayed(let relayed):

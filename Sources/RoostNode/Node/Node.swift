@@ -44,6 +44,17 @@ package actor Node {
     var signingKeyList: [SigningKey] = []
     var proposingKey = false
 
+    // Damage.
+    var repairs = RepairTable()
+    var loading: Set<PartitionID> = []
+    var scrubber: Scrubber
+    /// As of the last step of the scrub.
+    var databaseBytes: UInt64 = 0
+    /// The disk is full or read-only.
+    var isFull = false
+    var ownUnfit = Unfitness()
+    var othersUnfit: [NodeID: Unfitness] = [:]
+
     // Sessions.
     var users: [UserID: User] = [:]
     var sessions: [UInt32: SessionEntry] = [:]
@@ -130,6 +141,8 @@ package actor Node {
         limits.batchDelay = UInt64(configuration.timing.presenceBatchMilliseconds) * 1_000_000
         presence = PresenceTable(me: context.id, epoch: facts.epoch, limits: limits)
         for node in configuration.nodes { peers[node.id] = Peer(id: node.id, context: context) }
+        scrubber = Scrubber(
+            options: configuration.durability, begin: generator.next() % UInt64(max(1, configuration.partitions)))
         receivers = Array(repeating: StreamReceiver(), count: configuration.partitions)
     }
 
@@ -287,5 +300,7 @@ package actor Node {
         if ticks % 20 == 0 { balanceLeaders() }
         if phase == .starting { checkServing() }
         if ticks % 5 == 0 { ensureSigningKey() }
+        if ticks % 5 == 0 { tickRepairs() }
+        if ticks % 10 == 0 { scrubOn() }
     }
 }

@@ -106,7 +106,8 @@ extension Partition {
             history(conversation, user, before: before, after: after, skip: skip, limit: limit, finish)
         case .backlog(let conversation, let user, let after, let limit):
             backlog(conversation, user, after: after, limit: Int(limit)) { partition, messages, through in
-                finish(partition, .backlog(messages: messages, through: through))
+                finish(
+                    partition, through.map { .backlog(messages: messages, through: $0) } ?? .rejected(.unavailable))
             }
         case .sync(let user, let since, let afterIndex, let conversations, let limit):
             sync(user, since: since, afterIndex: afterIndex, conversations: conversations, limit: Int(limit), finish)
@@ -143,22 +144,34 @@ extension Partition {
 
     typealias Finish = @Sendable (isolated Partition, ReadResponse) -> Void
 
-    /// Runs a job of storage once the tables are as new as the state, and `body` with what it found.
+    /// Runs a job of storage once the tables are as new as the state, and `body` with what it found. `conversations`:
+    /// what it reads messages of; nil for any. While the disk is full, only what the tables have of them is served.
     private func fromStore<T: Sendable>(
+        of conversations: [ConversationID]?, _ job: @escaping @Sendable (any NodeStore) throws(StoreError) -> T,
+        failed: @escaping @Sendable (isolated Partition) -> Void,
+        _ body: @escaping @Sendable (isolated Partition, T) -> Void
+    ) {
+        guard !node.onCore({ $0.isFull }) || writtenIndex >= state.appliedIndex else {
+            if state.hasPendingMessages(in: conversations) { return failed(self) }
+            return readStore(job, failed: failed, body)
+        }
+        whenWritten(failed: failed) { $0.readStore(job, failed: failed, body) }
+    }
+
+    private func readStore<T: Sendable>(
         _ job: @escaping @Sendable (any NodeStore) throws(StoreError) -> T,
         failed: @escaping @Sendable (isolated Partition) -> Void,
         _ body: @escaping @Sendable (isolated Partition, T) -> Void
     ) {
-        whenWritten { partition in
-            partition.context.storage.read(job) { [weak partition] (result: Result<T, StoreError>) in
-                partition?.onCore { partition in
-                    switch result {
-                    case .success(let value): body(partition, value)
-                    case .failure(let error):
-                        partition.node.onCore {
-                            $0.storageFailed(error, doing: "reading messages of partition \(partition.id)")
-                        }
-                        failed(partition)
+        // Whoever waits is answered, whatever becomes of this replica meanwhile.
+        context.storage.read(job) { [self] (result: Result<T, StoreError>) in
+            onCore { partition in
+                switch result {
+                case .success(let value): body(partition, value)
+                case .failure(let error):
+                    failed(partition)
+                    partition.node.onCore {
+                        $0.storageFailed(error, doing: "reading messages of partition \(partition.id)")
                     }
                 }
             }
@@ -181,6 +194,7 @@ extension Partition {
         let partition = id
         let descending = after == nil
         fromStore(
+            of: [conversation],
             { (store: any NodeStore) throws(StoreError) -> [Message] in
                 // Ranges are few; each is read apart, in the order asked for.
                 var found: [Message] = []
@@ -200,10 +214,11 @@ extension Partition {
         ) { finish($0, .messages($1)) }
     }
 
-    /// What a device reads next: readable messages above `after`, and how far nothing readable is left out.
+    /// What a device reads next: readable messages above `after`, and how far nothing readable is left out; nil where it
+    /// could not be read just now.
     func backlog(
         _ conversation: ConversationID, _ user: UserID, after: UInt64, limit: Int,
-        _ finish: @escaping @Sendable (isolated Partition, [Message], UInt64) -> Void
+        _ finish: @escaping @Sendable (isolated Partition, [Message], UInt64?) -> Void
     ) {
         let ranges = state.readable(user, conversation, after: after)
         let head = state.lastSeq(of: conversation) ?? 0
@@ -213,6 +228,7 @@ extension Partition {
         }
         let partition = id
         fromStore(
+            of: [conversation],
             { (store: any NodeStore) throws(StoreError) -> [Message] in
                 var found: [Message] = []
                 for range in ranges where found.count < limit {
@@ -224,7 +240,7 @@ extension Partition {
                     if let last = part.last, last.message.seq < range.through ?? head { break }
                 }
                 return found
-            }, failed: { finish($0, [], after) }
+            }, failed: { finish($0, [], nil) }
         ) { partition, messages in
             let whole = messages.last.map { $0.seq >= ranges.last?.through ?? head } ?? false
             finish(partition, messages, whole ? head : messages.last?.seq ?? after)
@@ -245,6 +261,7 @@ extension Partition {
             return
         }
         fromStore(
+            of: sources.map(\.0),
             { (store: any NodeStore) throws(StoreError) -> [StoredMessage] in
                 var found: [StoredMessage] = []
                 for (conversation, ranges) in sources {
@@ -283,6 +300,7 @@ extension Partition {
     private func locate(_ message: MessageID, _ finish: @escaping Finish) {
         let partition = id
         fromStore(
+            of: nil,
             { (store: any NodeStore) throws(StoreError) -> (MessageRow, StoredMessage)? in
                 guard let row = try store.messages(withID: message, partition: partition).first else { return nil }
                 let found = try store.messages(

@@ -62,6 +62,8 @@ package enum ConfigKnobs {
         [
             .init("gather_us", \.gatherMicroseconds, 0...100_000),
             .init("reader_threads", \.readerThreads, 1...64),
+            .init("scrub_days", \.scrubDays, 0...3_650),
+            .init("scrub_min_rows_per_second", \.scrubMinRowsPerSecond, 1...1_000_000),
         ]
     }
 }
