@@ -52,7 +52,7 @@ let package = Package(
             name: "RoostStorage",
             dependencies: [
                 "RoostModel", "RoostProtocol", "RoostConsensus", nioCore,
-                .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "GRDB", package: "GRDB.swift"), .product(name: "GRDBSQLite", package: "GRDB.swift"),
             ], swiftSettings: settings),
         .target(
             name: "RoostNode",

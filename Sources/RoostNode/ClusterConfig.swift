@@ -90,6 +90,10 @@ package struct ClusterConfig: Sendable, Equatable {
         package var readerThreads = 2
         /// What a node sends at most, per second, to replicas that are behind, beyond what its memory holds.
         package var catchUpBytesPerSecond = 16_777_216
+        /// In so many days all rows are read and checked; 0: never.
+        package var scrubDays = 7
+        /// At least so many a second, however small the database is.
+        package var scrubMinRowsPerSecond = 200
         package init() {}
     }
 

@@ -19,6 +19,11 @@ package final class NodeCounters: Sendable {
     package let streamGaps = Atomic<UInt64>(0)
     /// Sent to replicas that were behind what the leaders hold in memory.
     package let catchUpBytes = Atomic<UInt64>(0)
+    /// Rows of the log found damaged, and of these written again from another replica.
+    package let damagedRows = Atomic<UInt64>(0)
+    package let repairedRows = Atomic<UInt64>(0)
+    /// Partitions whose tables were made anew from their log.
+    package let statesRebuilt = Atomic<UInt64>(0)
 }
 
 extension Atomic where Value == UInt64 {

@@ -16,6 +16,8 @@ public enum PeerFrame: Sendable, Equatable {
     case reaches([NodeID])
     /// The sender drains: it takes no leadership until this link ends.
     case draining
+    /// Its rows on lane `bulk`.
+    case repair(RepairMessage)
 
     // Raft: appends on lane `bulk`, all else on `control`.
     case raft([RaftEnvelope])

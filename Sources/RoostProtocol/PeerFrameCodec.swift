@@ -18,6 +18,7 @@ public enum PeerFrameCodec {
         case reaches = 0x15
         case draining = 0x16
         case clock = 0x17
+        case repair = 0x18
         case raft = 0x20
         case propose = 0x30
         case proposalResults = 0x31
@@ -95,7 +96,10 @@ public enum PeerFrameCodec {
         case .streamStatus(let values): split(values, PeerFrame.streamStatus)
         case .acks(let values): split(values, PeerFrame.acks)
         case .revoked(let values): split(values, PeerFrame.revoked)
-        case .swim, .presence, .founding, .linkPing, .linkPong, .reaches, .draining, .clock, .open, .relayed: nil
+        case .repair(.rows(let partition, let rows)):
+            split(rows) { .repair(.rows(partition: partition, rows: $0)) }
+        case .swim, .presence, .founding, .linkPing, .linkPong, .reaches, .draining, .clock, .repair, .open, .relayed:
+            nil
         }
     }
 
@@ -109,6 +113,7 @@ public enum PeerFrameCodec {
         case .clock: .clock
         case .reaches: .reaches
         case .draining: .draining
+        case .repair: .repair
         case .raft: .raft
         case .propose: .propose
         case .proposalResults: .proposalResults
@@ -134,6 +139,7 @@ public enum PeerFrameCodec {
         case .clock(let wall): buffer.writeInteger(wall)
         case .reaches(let nodes): buffer.writeArray(nodes)
         case .draining: break
+        case .repair(let message): message.encode(into: &buffer)
         case .raft(let envelopes): buffer.writeArray(envelopes)
         case .propose(let proposals): buffer.writeArray(proposals)
         case .proposalResults(let results): buffer.writeArray(results)
@@ -160,6 +166,7 @@ public enum PeerFrameCodec {
         case .clock: .clock(wall: try buffer.readFixed())
         case .reaches: .reaches(try buffer.readArray())
         case .draining: .draining
+        case .repair: .repair(try RepairMessage(reading: &buffer))
         case .raft: .raft(try buffer.readArray())
         case .propose: .propose(try buffer.readArray())
         case .proposalResults: .proposalResults(try buffer.readArray())

@@ -27,6 +27,8 @@ package final class SimulationCluster: @unchecked Sendable {
         var drift = 0
         /// Of the wall clock, in microseconds.
         var wallOffset: Int64 = 0
+        /// It lost a database that was damaged: it founds nothing any more.
+        var hasSetAside = false
     }
 
     package let executor: SimulationExecutor
@@ -37,6 +39,8 @@ package final class SimulationCluster: @unchecked Sendable {
     package private(set) var running: [NodeID: Running] = [:]
     /// What nodes that were not made to said when they ended.
     package private(set) var failures: [String] = []
+    /// Why nodes ended whose database is to be set aside; they start again blank.
+    package private(set) var condemned: [NodeID: String] = [:]
     private let logger: Logger
     /// A line of everything that happens, where it is wanted.
     package var trace: ((String) -> Void)? {
@@ -74,7 +78,12 @@ package final class SimulationCluster: @unchecked Sendable {
     package func startAll() throws { for id in nodeIDs { try start(id) } }
 
     package func start(_ id: NodeID) throws {
-        guard running[id] == nil, let machine = machines[id] else { return }
+        guard running[id] == nil, var machine = machines[id] else { return }
+        if machine.disk.condemned != nil {
+            machine.disk = try Self.blankDisk(executor)
+            machine.hasSetAside = true
+            machines[id] = machine
+        }
         let gate = SimulationGate(executor: executor)
         let clock = SimulationClock(
             executor: executor, gate: gate, drift: machine.drift, wallOffset: machine.wallOffset)
@@ -83,7 +92,8 @@ package final class SimulationCluster: @unchecked Sendable {
         storage.onSynced = { [weak self] in self?.onSynced?(id, $0) }
         let seed = executor.generator.next()
         let stored = try machine.disk.loadFacts()
-        var facts = stored ?? NodeFacts(store: StoreID(executor.generator.next()), epoch: 0)
+        var facts =
+            stored ?? NodeFacts(store: StoreID(executor.generator.next()), epoch: 0, joinsOnly: machine.hasSetAside)
         facts.epoch = max(facts.epoch + 1, UInt64(max(0, clock.wall() / 1_000_000)))
         try machine.disk.saveFacts(facts)
         note("\(id) starts, store \(facts.store), epoch \(facts.epoch)")
@@ -107,7 +117,11 @@ package final class SimulationCluster: @unchecked Sendable {
         life.failure = line
         running[id] = life
         note("\(id) ends: \(line)")
-        if life.storage.failures == 0 { failures.append("\(id): \(line)") }
+        if machines[id]?.disk.condemned != nil {
+            condemned[id] = line
+        } else if life.storage.failures == 0 {
+            failures.append("\(id): \(line)")
+        }
         let node = life.node
         executor.schedule(after: 0) { [weak self] in
             if self?.running[id]?.node === node { self?.kill(id) }

@@ -29,7 +29,7 @@ package final class SimulationStorage: Storage, @unchecked Sendable {
     package private(set) var behaviour = DiskBehaviour()
     /// Called with what is synced, at that moment.
     package var onSynced: (([PartitionWrite]) -> Void)?
-    private let executor: SimulationExecutor
+    let executor: SimulationExecutor
     private let gate: SimulationGate
     private var queue: [Item] = []
     private var underWay: [Item] = []
@@ -41,6 +41,8 @@ package final class SimulationStorage: Storage, @unchecked Sendable {
     private var counted = StorageMetrics()
     /// Commits that were made to fail.
     package private(set) var failures = 0
+    /// The file is no database any more.
+    var isCorrupt = false
 
     package init(database: SQLiteStore, executor: SimulationExecutor, gate: SimulationGate? = nil) {
         self.database = database
@@ -80,6 +82,10 @@ package final class SimulationStorage: Storage, @unchecked Sendable {
     package func saveFacts(
         _ facts: NodeFacts, completion: @escaping @Sendable (Result<Void, StoreError>) -> Void
     ) {
+        if behaviour.isFull {
+            executor.schedule(after: 0) { [gate] in gate.pass { completion(.failure(.full("simulated"))) } }
+            return
+        }
         queue.append((.facts(facts), completion))
         pump()
     }
@@ -146,6 +152,7 @@ package final class SimulationStorage: Storage, @unchecked Sendable {
     private func commit(_ batch: [Item]) -> Result<Void, StoreError> {
         var writes: [PartitionWrite] = []
         do throws(StoreError) {
+            if isCorrupt { throw StoreError.corrupt("simulated") }
             for item in batch {
                 switch item.work {
                 case .write(let write): writes.append(write)
@@ -170,13 +177,23 @@ package final class SimulationStorage: Storage, @unchecked Sendable {
             gate.pass { [self] in
                 guard !crashed else { return }
                 let result: Result<T, StoreError>
-                do throws(StoreError) { result = .success(try job(database)) } catch { result = .failure(error) }
+                do throws(StoreError) {
+                    if isCorrupt { throw StoreError.corrupt("simulated") }
+                    result = .success(try job(database))
+                } catch {
+                    result = .failure(error)
+                }
                 completion(result)
             }
         }
     }
 
-    package func metrics() -> StorageMetrics { counted }
+    package func metrics() -> StorageMetrics {
+        var metrics = counted
+        metrics.stalled = isStalled
+        metrics.queuedWrites = queue.count
+        return metrics
+    }
 
     package func shutdown(completion: @escaping @Sendable () -> Void) {
         executor.schedule(after: 0) { [gate] in gate.pass(completion) }

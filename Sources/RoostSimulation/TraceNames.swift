@@ -12,6 +12,7 @@ extension PeerFrame {
         case .reaches: "reaches"
         case .clock: "clock"
         case .draining: "draining"
+        case .repair: "repair"
         case .raft(let list): list.map { "raft/\($0.partition)/\($0.message.traceName)" }.joined(separator: " ")
         case .propose(let list): "propose×\(list.count)"
         case .proposalResults(let list): "results×\(list.count)"

@@ -7,6 +7,8 @@ import RoostModel
 struct BoundStatement {
     private let statement: Statement
     private var index: CInt = 0
+    /// Of what was bound since `reset(_:)`.
+    private var checksum: RowChecksum?
 
     init(_ db: Database, _ sql: String) throws { statement = try db.cachedStatement(sql: sql) }
 
@@ -15,16 +17,37 @@ struct BoundStatement {
     mutating func reset() {
         statement.setUncheckedArguments(StatementArguments())
         index = 0
+        checksum = nil
+    }
+
+    /// Starts a row of a table with checksums: its columns in their order, then `bindChecksum`.
+    mutating func reset(_ table: CheckedTable) {
+        reset()
+        checksum = RowChecksum(table)
+    }
+
+    mutating func bindChecksum() throws {
+        guard let value = checksum?.value else { throw StoreError.failed("a row without a checksum") }
+        checksum = nil
+        try bindValue(value)
     }
 
     @inline(__always)
-    mutating func bind(_ value: Int64) throws { try bindValue(value) }
+    mutating func bind(_ value: Int64) throws {
+        checksum?.add(value)
+        try bindValue(value)
+    }
 
     @inline(__always)
-    mutating func bind(bits value: UInt64) throws { try bindValue(Int64(bitPattern: value)) }
+    mutating func bind(bits value: UInt64) throws { try bind(Int64(bitPattern: value)) }
 
     mutating func bind(optional value: Int64?) throws {
-        if let value { try bindValue(value) } else { index += 1 }
+        if let value { try bind(value) } else { bindNull() }
+    }
+
+    mutating func bindNull() {
+        checksum?.addNull()
+        index += 1
     }
 
     /// The 16 bytes in network order.
@@ -34,24 +57,21 @@ struct BoundStatement {
     }
 
     mutating func bind(_ text: String?) throws {
-        if let text { try bindValue(text) } else { index += 1 }
+        guard let text else { return bindNull() }
+        checksum?.add(text: text)
+        try bindValue(text)
     }
 
     /// NULL where it is empty.
     mutating func bind(_ buffer: ByteBuffer?) throws {
-        guard let buffer, buffer.readableBytes > 0 else {
-            index += 1
-            return
-        }
+        guard let buffer, buffer.readableBytes > 0 else { return bindNull() }
         try buffer.withUnsafeReadableBytes { try bind($0) }
     }
 
     /// SQLite takes a copy.
     private mutating func bind(_ bytes: UnsafeRawBufferPointer) throws {
-        guard let base = bytes.baseAddress else {
-            index += 1
-            return
-        }
+        guard let base = bytes.baseAddress else { return bindNull() }
+        checksum?.add(blob: bytes)
         let data = Data(
             bytesNoCopy: UnsafeMutableRawPointer(mutating: base), count: bytes.count, deallocator: .none)
         try bindValue(data)

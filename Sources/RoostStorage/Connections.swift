@@ -59,7 +59,7 @@ final class ReaderPool: Sendable {
         users = Mutex([Int](repeating: 0, count: connections.count))
     }
 
-    func use<T>(_ body: (DatabaseQueue) throws -> T) rethrows -> T {
+    func use<T>(_ body: (DatabaseQueue) throws(StoreError) -> T) throws(StoreError) -> T {
         let chosen = users.withLock { users in
             let chosen = users.indices.min { users[$0] < users[$1] } ?? 0
             users[chosen] += 1

@@ -60,12 +60,20 @@ final class ConversationKeys: Sendable {
 extension ConversationKeys {
     /// From the table.
     static func select(_ conversation: ConversationKey, _ db: Database) throws -> Int64? {
-        var statement = try BoundStatement(db, "SELECT key FROM conversation_keys WHERE partition = ? AND id = ?")
+        var statement = try BoundStatement(db, Self.selectKey)
         statement.reset()
         try statement.bind(Int64(conversation.partition.value))
         try statement.bind(conversation.id.uuid)
-        return try statement.firstInteger()
+        let rows = try statement.rows()
+        guard let row = try rows.next() else { return nil }
+        try row.check(.conversationKeys, of: conversation.partition)
+        return try row.integer(0)
     }
+
+    private static let selectKey = """
+        SELECT \(CheckedTable.conversationKeys.selected(as: "k")) FROM conversation_keys k
+        WHERE k.partition = ? AND k.id = ?
+        """
 
     /// The key of a committed conversation, from memory or the table; nil where there are no rows of it.
     func key(_ conversation: ConversationKey, _ db: Database) throws -> Int64? {

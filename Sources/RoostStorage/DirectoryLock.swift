@@ -67,6 +67,6 @@ final class DirectoryLock: Sendable {
 
     private static func failure(_ what: String, _ code: CInt) -> StoreError {
         let text = "\(what): \(String(cString: strerror(code)))"
-        return code == ENOSPC || code == EROFS || code == EDQUOT ? .full(text) : .failed(text)
+        return StoreError.isSpace(code) ? .full(text) : .failed(text)
     }
 }

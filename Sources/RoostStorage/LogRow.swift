@@ -1,7 +1,15 @@
 import GRDB
 import NIOCore
-import RoostModel
-import RoostProtocol
+package import RoostModel
+package import RoostProtocol
+
+/// What a replica's answer with an entry carries, and its row in the log.
+package enum EntryChecksum {
+    package static func of(_ entry: RaftEntry, partition: PartitionID) -> UInt32 {
+        LogRow.checksum(
+            LogPosition(partition, entry.index).rowID, entry.term, entry.kind.rawValue, entry.payload)
+    }
+}
 
 /// A row of `log`, which carries a CRC-32C of all it says: position, term, kind and body.
 enum LogRow {
@@ -23,7 +31,7 @@ enum LogRow {
         try statement.run()
     }
 
-    /// Reads `columns` beginning with the column `first`. Throws `.corrupt`, naming partition and index.
+    /// Reads `columns` beginning with the column `first`. Throws `.damagedEntry`, naming partition and index.
     static func read(_ row: Row, position: LogPosition, first: Int = 0) throws(StoreError) -> RaftEntry {
         do {
             let term = try row.bits(first + 1)
@@ -37,14 +45,14 @@ enum LogRow {
         } catch {
             // A column of another type is damage too.
         }
-        throw .corrupt("partition \(position.partition), index \(position.index): the row's checksum does not match")
+        throw .damagedEntry(LogDamage(position.partition, position.index, .checksum))
     }
 
     static func missing(_ position: LogPosition) -> StoreError {
-        .corrupt("partition \(position.partition), index \(position.index): the row is missing")
+        .damagedEntry(LogDamage(position.partition, position.index, .missing))
     }
 
-    private static func checksum(_ position: Int64, _ term: UInt64, _ kind: UInt8, _ body: ByteBuffer) -> UInt32 {
+    fileprivate static func checksum(_ position: Int64, _ term: UInt64, _ kind: UInt8, _ body: ByteBuffer) -> UInt32 {
         var crc = CRC32C()
         crc.add(UInt64(bitPattern: position))
         crc.add(term)

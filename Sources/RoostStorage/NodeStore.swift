@@ -6,6 +6,10 @@ package import RoostProtocol
 package struct PartitionWrite: Sendable {
     package var partition: PartitionID
     package var hardState: RaftHardState?
+    /// Everything derived from the partition's log is deleted first: the log is replayed after it.
+    package var clearsState: Bool
+    /// Entries whose rows are damaged, from another replica.
+    package var repairs: [RaftEntry]
     /// Entries from this index on are removed first.
     package var truncateFrom: UInt64?
     package var entries: [RaftEntry]
@@ -15,11 +19,14 @@ package struct PartitionWrite: Sendable {
     /// The newest HLC stamp up to `appliedIndex`.
     package var lastStamp: Int64?
     package init(
-        partition: PartitionID, hardState: RaftHardState? = nil, truncateFrom: UInt64? = nil, entries: [RaftEntry] = [],
-        changes: [StateChange] = [], appliedIndex: UInt64? = nil, lastStamp: Int64? = nil
+        partition: PartitionID, hardState: RaftHardState? = nil, clearsState: Bool = false, repairs: [RaftEntry] = [],
+        truncateFrom: UInt64? = nil, entries: [RaftEntry] = [], changes: [StateChange] = [],
+        appliedIndex: UInt64? = nil, lastStamp: Int64? = nil
     ) {
         self.partition = partition
         self.hardState = hardState
+        self.clearsState = clearsState
+        self.repairs = repairs
         self.truncateFrom = truncateFrom
         self.entries = entries
         self.changes = changes
@@ -35,11 +42,17 @@ package struct NodeFacts: Sendable, Equatable {
     /// Promised, but not known to hold.
     package var promised: FoundingRecord?
     package var founded: FoundingRecord?
-    package init(store: StoreID, epoch: Epoch, promised: FoundingRecord? = nil, founded: FoundingRecord? = nil) {
+    /// A database before this one was set aside: this node takes part in no founding, it joins what was founded.
+    package var joinsOnly: Bool
+    package init(
+        store: StoreID, epoch: Epoch, promised: FoundingRecord? = nil, founded: FoundingRecord? = nil,
+        joinsOnly: Bool = false
+    ) {
         self.store = store
         self.epoch = epoch
         self.promised = promised
         self.founded = founded
+        self.joinsOnly = joinsOnly
     }
 }
 
@@ -52,27 +65,27 @@ package struct RestoredPartition: Sendable {
     /// Configuration entries in the log, ascending.
     package var configurations: [RaftEntry]
     package var state: StateSnapshot
+    /// Why `state` is empty although there are tables: a row of them is damaged. They are to be cleared and made anew.
+    package var stateDamage: String?
+    /// Rows of the log without which a Raft group cannot begin: their term is not known, they hold a configuration, or
+    /// they may not be committed. Where there are any, runs and configurations are not complete.
+    package var missing: [LogDamage]
+    /// Other rows met that are damaged.
+    package var holes: [LogDamage]
     package init(
         hardState: RaftHardState, lastIndex: UInt64, termRuns: [(firstIndex: UInt64, term: UInt64)],
-        configurations: [RaftEntry], state: StateSnapshot
+        configurations: [RaftEntry], state: StateSnapshot, stateDamage: String? = nil, missing: [LogDamage] = [],
+        holes: [LogDamage] = []
     ) {
+        self.stateDamage = stateDamage
+        self.missing = missing
+        self.holes = holes
         self.hardState = hardState
         self.lastIndex = lastIndex
         self.termRuns = termRuns
         self.configurations = configurations
         self.state = state
     }
-}
-
-package enum StoreError: Error, Sendable, Equatable {
-    /// No space, or read-only: nothing was written; may pass.
-    case full(String)
-    /// A row or the file is damaged.
-    case corrupt(String)
-    /// Any other failure of a write or sync: what is on disk is unknown.
-    case failed(String)
-
-    package var isFull: Bool { if case .full = self { true } else { false } }
 }
 
 /// A node's database, synchronous. Writes are called by one thread (the writer) at a time, reads by any.
@@ -86,7 +99,8 @@ package protocol NodeStore: KnownMessages, Sendable {
     // Readers.
     func loadFacts() throws(StoreError) -> NodeFacts?
     func loadPartition(_ partition: PartitionID) throws(StoreError) -> RestoredPartition
-    /// Entries `from ... through`, ascending, stopping before `maxBytes` is exceeded but at least one.
+    /// Entries `from ... through`, ascending, stopping before `maxBytes` is exceeded but at least one, or before one
+    /// that is damaged.
     func entries(
         partition: PartitionID, from: UInt64, through: UInt64, maxBytes: Int
     ) throws(StoreError) -> [RaftEntry]
@@ -105,6 +119,15 @@ package protocol NodeStore: KnownMessages, Sendable {
     func messageHashes(partition: PartitionID) throws(StoreError) -> [UInt64]
     /// Rows of messages with this id (an id may be used by several senders).
     func messages(withID id: MessageID, partition: PartitionID) throws(StoreError) -> [MessageRow]
+
+    /// How far the partition's tables are.
+    func appliedIndex(_ partition: PartitionID) throws(StoreError) -> UInt64
+    /// Checks the rows that follow `place`, about `limit` of them and `maxBytes` of bodies.
+    func scrub(_ place: ScrubPlace, limit: Int, maxBytes: Int) throws(StoreError) -> ScrubStep
+    /// The database can't be trusted any more: nothing is written from now on, and the next start sets it aside.
+    func condemn(_ reason: String)
+    /// Bytes of the database.
+    func size() throws(StoreError) -> UInt64
 
     /// Calls after it fail.
     func close() throws(StoreError)

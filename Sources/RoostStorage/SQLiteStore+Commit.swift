@@ -2,7 +2,7 @@ import GRDB
 import NIOCore
 import RoostConsensus
 package import RoostModel
-package import RoostProtocol
+import RoostProtocol
 import Synchronization
 
 /// What a commit writes of one partition beside its log, gathered from all its writes in the batch: of rows that later
@@ -15,6 +15,11 @@ private struct Gathered {
 
     mutating func add(_ write: PartitionWrite) {
         if let state = write.hardState { hardState = state }
+        if write.clearsState {
+            changes = []
+            appliedIndex = nil
+            lastStamp = nil
+        }
         if changes.isEmpty { changes = write.changes } else { changes.append(contentsOf: write.changes) }
         if let index = write.appliedIndex { appliedIndex = index }
         if let stamp = write.lastStamp { lastStamp = stamp }
@@ -27,9 +32,15 @@ extension SQLiteStore {
         guard !writes.isEmpty else { return }
         var times = syncTimes.withLock { $0 }
         times.now = wall()
+        let cleared = writes.filter(\.clearsState).map(\.partition)
+        // A reader may have looked up a key meanwhile, with what was known of its row.
+        defer { if !cleared.isEmpty { keys.removeAll() } }
         try writeTransaction { db in
             var order: [PartitionID] = []
             var gathered: [PartitionID: Gathered] = [:]
+            // Rows of what was cleared are not to be taken for written.
+            for partition in cleared { try deleteState(of: partition, db) }
+            if !cleared.isEmpty { keys.removeAll() }
             try writeLog(writes, db)
             for write in writes { try times.write(write, db) }
             for write in writes {
@@ -48,22 +59,14 @@ extension SQLiteStore {
             return rows.fresh
         }
         syncTimes.withLock { $0 = times }
-    }
-
-    /// Writes an entry whose row is damaged again, from another replica's. Other rows stay as they are.
-    package func repair(_ entry: RaftEntry, partition: PartitionID) throws(StoreError) {
-        try writeTransaction { db in
-            var statement = try BoundStatement(db, LogRow.replace)
-            try LogRow.write(entry, partition: partition, with: &statement)
-            return []
-        }
+        for partition in cleared { distrusted.trust(partition) }
     }
 
     package func saveFacts(_ facts: NodeFacts) throws(StoreError) {
         try writeTransaction { db in
-            var statement = try BoundStatement(
-                db, "INSERT OR REPLACE INTO facts (id, store, epoch, promised, founded) VALUES (1, ?, ?, ?, ?)")
-            statement.reset()
+            var statement = try BoundStatement(db, CheckedTable.facts.insert)
+            statement.reset(.facts)
+            try statement.bind(1)
             try statement.bind(bits: facts.store.value)
             try statement.bind(bits: facts.epoch)
             for record in [facts.promised, facts.founded] {
@@ -71,6 +74,8 @@ extension SQLiteStore {
                 record?.encode(into: &buffer)
                 try statement.bind(buffer)
             }
+            try statement.bind(facts.joinsOnly ? 1 : 0)
+            try statement.bindChecksum()
             try statement.run()
             return []
         }
@@ -78,19 +83,31 @@ extension SQLiteStore {
 
     /// Deletes what is derived from a partition's log. The log stays, and replaying it makes the same rows again.
     package func clearState(_ partition: PartitionID) throws(StoreError) {
-        try writeTransaction { db in
-            for table in Schema.conversationTables {
-                try db.execute(
-                    sql: """
-                        DELETE FROM \(table)
-                        WHERE conversation IN (SELECT key FROM conversation_keys WHERE partition = ?)
-                        """, arguments: [Int64(partition.value)])
+        try commit([PartitionWrite(partition: partition, clearsState: true)])
+    }
+
+    /// The integer keys of conversations stay, or one that is remembered somewhere could become another's; but for
+    /// those whose rows are damaged.
+    private func deleteState(of partition: PartitionID, _ db: Database) throws {
+        let own = [Int64(partition.value)] as StatementArguments
+        var damaged: [Int64] = []
+        let keys = CheckedTable.conversationKeys
+        let rows = try Row.fetchCursor(db, sql: "SELECT \(keys.selected(as: "k")) FROM \(keys.name) k")
+        while let row = try rows.next() {
+            if !row.isWhole(keys), let key = try? row.integer(0) { damaged.append(key) }
+        }
+        for table in Schema.conversationTables {
+            try db.execute(
+                sql:
+                    "DELETE FROM \(table) WHERE conversation IN (SELECT key FROM conversation_keys WHERE partition = ?)",
+                arguments: own)
+            for key in damaged {
+                try db.execute(sql: "DELETE FROM \(table) WHERE conversation = ?", arguments: [key])
             }
-            for table in Schema.partitionedStateTables + ["conversation_keys"] {
-                try db.execute(sql: "DELETE FROM \(table) WHERE partition = ?", arguments: [Int64(partition.value)])
-            }
-            keys.removeAll()
-            return []
+        }
+        for key in damaged { try db.execute(sql: "DELETE FROM conversation_keys WHERE key = ?", arguments: [key]) }
+        for table in Schema.partitionedStateTables {
+            try db.execute(sql: "DELETE FROM \(table) WHERE partition = ?", arguments: own)
         }
     }
 
@@ -101,7 +118,7 @@ extension SQLiteStore {
         if let error = poison.withLock({ $0 }) { throw error }
         do {
             var fresh: [(ConversationKey, ConversationKeys.Known)] = []
-            try mappingErrors(directory: directory) {
+            try mappingErrors(directory: directory, writer) {
                 try writer.inTransaction(.immediate) { db in
                     fresh = try body(db)
                     return .commit
@@ -117,6 +134,7 @@ extension SQLiteStore {
 
     private func writeLog(_ writes: [PartitionWrite], _ db: Database) throws {
         var insert = try BoundStatement(db, LogRow.insert)
+        var replace = try BoundStatement(db, LogRow.replace)
         for write in writes {
             if let first = write.truncateFrom {
                 var delete = try BoundStatement(db, "DELETE FROM log WHERE position BETWEEN ? AND ?")
@@ -125,33 +143,49 @@ extension SQLiteStore {
                 try delete.bind(LogPosition(write.partition, .max).rowID)
                 try delete.run()
             }
+            for entry in write.repairs { try LogRow.write(entry, partition: write.partition, with: &replace) }
             for entry in write.entries { try LogRow.write(entry, partition: write.partition, with: &insert) }
         }
     }
 
     private func writeHardState(_ state: RaftHardState, _ partition: PartitionID, _ db: Database) throws {
-        var statement = try BoundStatement(
-            db, "INSERT OR REPLACE INTO hard_state (partition, term, vote_node, vote_store) VALUES (?, ?, ?, ?)")
-        statement.reset()
+        var statement = try BoundStatement(db, CheckedTable.hardState.insert)
+        statement.reset(.hardState)
         try statement.bind(Int64(partition.value))
         try statement.bind(bits: state.term)
         try statement.bind(state.vote?.node.name)
-        if let vote = state.vote { try statement.bind(bits: vote.store.value) }
+        try statement.bind(optional: state.vote.map { Int64(bitPattern: $0.store.value) })
+        try statement.bindChecksum()
         try statement.run()
     }
 
+    /// What is nil stays as it is.
     private func writeApplied(_ index: UInt64?, _ stamp: Int64?, _ partition: PartitionID, _ db: Database) throws {
+        var index = index.map { Int64(bitPattern: $0) }
+        var stamp = stamp
+        if index == nil || stamp == nil {
+            let former = try Self.applied(partition, db)
+            index = index ?? former?.index
+            stamp = stamp ?? former?.stamp
+        }
+        var statement = try BoundStatement(db, CheckedTable.applied.insert)
+        statement.reset(.applied)
+        try statement.bind(Int64(partition.value))
+        try statement.bind(index ?? 0)
+        try statement.bind(stamp ?? 0)
+        try statement.bindChecksum()
+        try statement.run()
+    }
+
+    static func applied(_ partition: PartitionID, _ db: Database) throws -> (index: Int64, stamp: Int64)? {
+        let table = CheckedTable.applied
         var statement = try BoundStatement(
-            db,
-            """
-            INSERT INTO applied (partition, idx, last_stamp) VALUES (?1, coalesce(?2, 0), coalesce(?3, 0))
-            ON CONFLICT (partition) DO UPDATE SET
-                idx = coalesce(?2, idx), last_stamp = coalesce(?3, last_stamp)
-            """)
+            db, "SELECT \(table.selected(as: "t")) FROM \(table.name) t WHERE t.partition = ?")
         statement.reset()
         try statement.bind(Int64(partition.value))
-        try statement.bind(optional: index.map { Int64(bitPattern: $0) })
-        try statement.bind(optional: stamp)
-        try statement.run()
+        let rows = try statement.rows()
+        guard let row = try rows.next() else { return nil }
+        try row.check(table, of: partition)
+        return (try row.integer(1), try row.integer(2))
     }
 }

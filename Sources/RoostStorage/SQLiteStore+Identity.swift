@@ -8,13 +8,14 @@ extension SQLiteStore {
     /// Synchronous, on a connection of its own; a few microseconds where the pages are in memory.
     ///
     /// A row of the log that is damaged counts as the message asked for: its hash of 64 bits and its conversation
-    /// agree, and "unknown" would number the message a second time. Any other failure poisons the store (no commit
+    /// agree, and "unknown" would number the message a second time. Any other failure, a damaged row of the tables among
+    /// them, poisons the store (no commit
     /// succeeds any more) and calls `lookupFailed`. Nil once the store is closed: then nothing is decided any more.
     package func knownMessage(
         partition: PartitionID, conversation: ConversationID, sender: UserID, id: MessageID
     ) -> MessageRow? {
         do throws(StoreError) {
-            return try mappingErrors(directory: directory) {
+            return try mappingErrors(directory: directory, lookups) {
                 try lookups.inDatabase { db in
                     try find(ConversationKey(partition: partition, id: conversation), sender, id, db)
                 }
@@ -30,14 +31,17 @@ extension SQLiteStore {
             var statement = try BoundStatement(
                 db,
                 """
-                SELECT i.hash FROM conversation_keys k CROSS JOIN message_ids i ON i.conversation = k.key
+                SELECT \(CheckedTable.messageIDs.selected(as: "i")) FROM conversation_keys k CROSS JOIN message_ids i ON i.conversation = k.key
                 WHERE k.partition = ?1
                 """)
             statement.reset()
             try statement.bind(Int64(partition.value))
             let rows = try statement.rows()
             var hashes: [UInt64] = []
-            while let row = try rows.next() { hashes.append(try row.bits(0)) }
+            while let row = try rows.next() {
+                try row.check(.messageIDs, of: partition)
+                hashes.append(try row.bits(1))
+            }
             return hashes
         }
     }
@@ -48,7 +52,7 @@ extension SQLiteStore {
             var statement = try BoundStatement(
                 db,
                 """
-                SELECT m.seq, m.idx, m.sent_at, m.content_hash, l.position, l.term, l.kind, l.crc, l.body
+                SELECT \(Self.foundColumns)
                 FROM conversation_keys k CROSS JOIN message_ids i ON i.conversation = k.key AND i.hash = ?2
                 CROSS JOIN messages m ON m.conversation = i.conversation AND m.seq = i.seq
                 LEFT JOIN log l ON l.position = ?1 + m.idx
@@ -61,7 +65,9 @@ extension SQLiteStore {
             let rows = try statement.rows()
             var found: [MessageRow] = []
             while let row = try rows.next() {
-                let send = try SendCommand(row, position: LogPosition(partition, try row.bits(1)), first: 4)
+                try row.check(.messages, of: partition)
+                let position = LogPosition(partition, try row.bits(2))
+                let send = try SendCommand(row, position: position, first: Self.foundLog)
                 if send.id == id { found.append(try Self.messageRow(row, send.conversation, send.sender, id)) }
             }
             return found
@@ -79,20 +85,27 @@ extension SQLiteStore {
         try statement.bind(key)
         let rows = try statement.rows()
         while let row = try rows.next() {
-            let position = LogPosition(conversation.partition, try row.bits(1))
+            try row.check(.messages, of: conversation.partition)
+            try row.check(.messageIDs, of: conversation.partition, first: Self.foundLog + 5)
+            let position = LogPosition(conversation.partition, try row.bits(2))
             do throws(StoreError) {
-                let send = try SendCommand(row, position: position, first: 4)
+                let send = try SendCommand(row, position: position, first: Self.foundLog)
                 guard send.id == id && send.sender == sender else { continue }
             } catch {
-                guard case .corrupt = error else { throw error }
+                guard case .damagedEntry = error else { throw error }
             }
             return try Self.messageRow(row, conversation.id, sender, id)
         }
         return nil
     }
 
+    /// A row of `messages`, then one of `log`.
+    private static let foundColumns =
+        CheckedTable.messages.selected(as: "m") + ", l.position, l.term, l.kind, l.crc, l.body"
+    private static let foundLog = CheckedTable.messages.columns.count + 1
+
     private static let selectKnown = """
-        SELECT m.seq, m.idx, m.sent_at, m.content_hash, l.position, l.term, l.kind, l.crc, l.body
+        SELECT \(foundColumns), \(CheckedTable.messageIDs.selected(as: "i"))
         FROM message_ids i CROSS JOIN messages m ON m.conversation = i.conversation AND m.seq = i.seq
         LEFT JOIN log l ON l.position = ?1 + m.idx
         WHERE i.hash = ?2 AND i.conversation = ?3 ORDER BY i.seq
@@ -102,7 +115,7 @@ extension SQLiteStore {
         _ row: Row, _ conversation: ConversationID, _ sender: UserID, _ id: MessageID
     ) throws(StoreError) -> MessageRow {
         MessageRow(
-            conversation: conversation, seq: try row.bits(0), index: try row.bits(1), sentAt: try row.integer(2),
-            id: id, sender: sender, contentHash: try row.bits(3))
+            conversation: conversation, seq: try row.bits(1), index: try row.bits(2), sentAt: try row.integer(3),
+            id: id, sender: sender, contentHash: try row.bits(4))
     }
 }

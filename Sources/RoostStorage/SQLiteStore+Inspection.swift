@@ -36,13 +36,59 @@ extension SQLiteStore {
         try read { db in try String.fetchAll(db, sql: "PRAGMA quick_check").filter { $0 != "ok" } }
     }
 
+    /// For faults on purpose: one bit of the row's body, or of its checksum where it has none. False without a row.
+    package func flipBit(partition: PartitionID, index: UInt64) throws(StoreError) -> Bool {
+        try mappingErrors(directory: directory, writer) {
+            try writer.inTransaction { db in
+                let position = LogPosition(partition, index).rowID
+                let body = try Data.fetchOne(db, sql: "SELECT body FROM log WHERE position = ?", arguments: [position])
+                if var body, !body.isEmpty {
+                    body[body.startIndex + body.count / 2] ^= 1
+                    try db.execute(sql: "UPDATE log SET body = ? WHERE position = ?", arguments: [body, position])
+                } else {
+                    try db.execute(sql: "UPDATE log SET crc = crc + 1 WHERE position = ?", arguments: [position])
+                }
+                return .commit
+            }
+            return writer.inDatabase { $0.changesCount > 0 }
+        }
+    }
+
+    /// For faults on purpose: a row of a state table no longer matches its checksum. False where there is none.
+    package func damageState(partition: PartitionID, table: String) throws(StoreError) -> Bool {
+        try mappingErrors(directory: directory, writer) {
+            try writer.inDatabase { db in
+                let column = Schema.conversationTables.contains(table) ? "conversation" : "partition"
+                let keys = "SELECT key FROM conversation_keys WHERE partition = ?"
+                let wanted = column == "partition" ? "?" : keys
+                try db.execute(
+                    sql: """
+                        UPDATE \(table) SET crc = crc + 1
+                        WHERE \(column) = (SELECT min(\(column)) FROM \(table) WHERE \(column) IN (\(wanted)))
+                        """, arguments: [Int64(partition.value)])
+                return db.changesCount > 0
+            }
+        }
+    }
+
+    /// For faults on purpose: of a table that stands nowhere else, `facts` or `hard_state`.
+    package func damageTruth(table: String) throws(StoreError) -> Bool {
+        try mappingErrors(directory: directory, writer) {
+            try writer.inDatabase { db in
+                try db.execute(sql: "UPDATE \(table) SET crc = crc + 1")
+                return db.changesCount > 0
+            }
+        }
+    }
+
     /// Sorted as text; without the integer keys, which differ between databases.
     private static func lines(
         of table: String, _ sql: String, _ partition: PartitionID, _ db: Database
     ) throws -> [String] {
         let rows = try Row.fetchAll(db, sql: sql, arguments: [Int64(partition.value)])
         return rows.map { row in
-            let columns = row.filter { $0.0 != "conversation" }.map { "\($0.0)=\(text($0.1))" }
+            // The checksum covers that key.
+            let columns = row.filter { $0.0 != "conversation" && $0.0 != "crc" }.map { "\($0.0)=\(text($0.1))" }
             return "\(table): " + columns.joined(separator: " ")
         }.sorted()
     }

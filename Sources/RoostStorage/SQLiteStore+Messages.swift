@@ -11,7 +11,9 @@ extension SQLiteStore {
         guard limit > 0 && after < before else { return [] }
         return try readSnapshot { db in
             let id = ConversationKey(partition: partition, id: conversation)
-            guard let key = try keys.key(id, db), let stored = try SeqSearch(db, key).bounds() else { return [] }
+            guard let key = try keys.key(id, db), let stored = try SeqSearch(db, partition, key).bounds() else {
+                return []
+            }
             // Sequence numbers have no gaps, so that skipping is arithmetic and not a walk.
             var low = max(after &+ 1, stored.lowerBound)
             var high = min(before - 1, stored.upperBound)
@@ -43,7 +45,7 @@ extension SQLiteStore {
     ) throws(StoreError) -> UInt64 {
         try readSnapshot { db in
             guard let key = try keys.key(ConversationKey(partition: partition, id: conversation), db) else { return 0 }
-            return try SeqSearch(db, key).last(sentBefore: stamp)
+            return try SeqSearch(db, partition, key).last(sentBefore: stamp)
         }
     }
 
@@ -52,7 +54,7 @@ extension SQLiteStore {
 
     private static func select(_ direction: String) -> String {
         """
-        SELECT m.seq, m.idx, m.sent_at, l.position, l.term, l.kind, l.crc, l.body
+        SELECT \(CheckedTable.messages.selected(as: "m")), l.position, l.term, l.kind, l.crc, l.body
         FROM messages m LEFT JOIN log l ON l.position = ?1 + m.idx
         WHERE m.conversation = ?2 AND m.seq BETWEEN ?3 AND ?4 ORDER BY m.seq \(direction) LIMIT ?5
         """
@@ -61,16 +63,19 @@ extension SQLiteStore {
     private static func message(
         _ row: Row, _ partition: PartitionID, _ conversation: ConversationID
     ) throws(StoreError) -> StoredMessage {
-        let index = try row.bits(1)
-        let send = try SendCommand(row, position: LogPosition(partition, index), first: 3)
+        try row.check(.messages, of: partition)
+        let index = try row.bits(2)
+        let log = CheckedTable.messages.columns.count + 1
+        let send = try SendCommand(row, position: LogPosition(partition, index), first: log)
         guard send.conversation == conversation else {
-            throw .corrupt("partition \(partition), index \(index): the message is of another conversation")
+            throw .damagedState(
+                partition, "partition \(partition), messages: index \(index) is of another conversation")
         }
         return StoredMessage(
             index: index,
             message: Message(
-                id: send.id, conversation: conversation, seq: try row.bits(0), sender: send.sender,
-                originDevice: send.device, type: send.type, content: send.content, sentAt: try row.integer(2)))
+                id: send.id, conversation: conversation, seq: try row.bits(1), sender: send.sender,
+                originDevice: send.device, type: send.type, content: send.content, sentAt: try row.integer(3)))
     }
 }
 
@@ -80,7 +85,7 @@ extension SendCommand {
         guard !row.isNull(first) else { throw LogRow.missing(position) }
         var payload = try LogRow.read(row, position: position, first: first).payload
         guard let send = (try? StampedCommand(decoding: &payload))?.command.sending else {
-            throw .corrupt("partition \(position.partition), index \(position.index): the entry is no message")
+            throw .damagedEntry(LogDamage(position.partition, position.index, .unreadable))
         }
         self = send
     }
@@ -89,10 +94,12 @@ extension SendCommand {
 /// Searches a conversation's rows in `messages`, where a later seq has a later time.
 private struct SeqSearch {
     private let db: Database
+    private let partition: PartitionID
     private let key: Int64
 
-    init(_ db: Database, _ key: Int64) {
+    init(_ db: Database, _ partition: PartitionID, _ key: Int64) {
         self.db = db
+        self.partition = partition
         self.key = key
     }
 
@@ -122,13 +129,17 @@ private struct SeqSearch {
     }
 
     private func sentAt(_ seq: UInt64) throws -> Int64 {
-        var statement = try BoundStatement(db, "SELECT sent_at FROM messages WHERE conversation = ? AND seq = ?")
+        let table = CheckedTable.messages
+        var statement = try BoundStatement(
+            db, "SELECT \(table.selected(as: "m")) FROM \(table.name) m WHERE m.conversation = ? AND m.seq = ?")
         statement.reset()
         try statement.bind(key)
         try statement.bind(bits: seq)
-        guard let sentAt = try statement.firstInteger() else {
-            throw StoreError.corrupt("conversation key \(key): seq \(seq) is missing")
+        let rows = try statement.rows()
+        guard let row = try rows.next() else {
+            throw StoreError.damagedState(partition, "partition \(partition), \(table.name): seq \(seq) is missing")
         }
-        return sentAt
+        try row.check(table, of: partition)
+        return try row.integer(3)
     }
 }

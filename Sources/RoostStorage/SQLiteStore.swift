@@ -38,7 +38,9 @@ package final class SQLiteStore: NodeStore {
     let poison = Mutex<StoreError?>(nil)
     let wall: @Sendable () -> Int64
     let syncTimes = Mutex(SyncTimes())
+    let distrusted: Distrusted
     private let isClosed = Atomic(false)
+    private let condemnation = Mutex<String?>(nil)
     private let lookupFailed: @Sendable (StoreError) -> Void
     private let lock: DirectoryLock?
 
@@ -47,16 +49,26 @@ package final class SQLiteStore: NodeStore {
     ///
     /// `lookupFailed` is called when `knownMessage` could not read: its caller can't be told, so the process should end
     /// before it goes on. Whatever it does, nothing is written any more.
-    package init(
+    package convenience init(
         directory: String, options: Options = Options(),
         lookupFailed: @escaping @Sendable (StoreError) -> Void = { _ in }
     ) throws(StoreError) {
-        lock = try DirectoryLock(directory: directory)
+        try self.init(
+            directory: directory, lock: try DirectoryLock(directory: directory), options: options,
+            lookupFailed: lookupFailed)
+    }
+
+    init(
+        directory: String, lock: DirectoryLock, options: Options,
+        lookupFailed: @escaping @Sendable (StoreError) -> Void
+    ) throws(StoreError) {
+        self.lock = lock
         self.directory = directory
         self.lookupFailed = lookupFailed
         wall = options.wall
         keys = ConversationKeys(capacity: options.cachedKeys)
-        let path = directory + "/roost.db"
+        distrusted = Distrusted(directory: directory)
+        let path = directory + "/" + DataDirectory.database
         let opened = try mappingErrors(directory: directory) {
             let writer = try Connections.openWriter(path: path, options: options)
             try Schema.migrator.migrate(writer)
@@ -86,6 +98,7 @@ package final class SQLiteStore: NodeStore {
         }
         writer = queue
         lookups = queue
+        distrusted = Distrusted(directory: nil)
         readers = ReaderPool([queue])
     }
 
@@ -101,17 +114,34 @@ package final class SQLiteStore: NodeStore {
 
     /// One read on a connection of the pool. Each statement in it sees the database as of its own start.
     func read<T>(_ body: (Database) throws -> T) throws(StoreError) -> T {
-        try mappingErrors(directory: directory) { try readers.use { try $0.inDatabase(body) } }
+        try readers.use { connection throws(StoreError) in
+            try mappingErrors(directory: directory, connection) { try connection.inDatabase(body) }
+        }
     }
 
     /// One read in which all statements see the same state of the database.
     func readSnapshot<T>(_ body: (Database) throws -> T) throws(StoreError) -> T {
-        try mappingErrors(directory: directory) { try readers.use { try $0.read(body) } }
+        try readers.use { connection throws(StoreError) in
+            try mappingErrors(directory: directory, connection) { try connection.read(body) }
+        }
     }
+
+    package func condemn(_ reason: String) {
+        poison.withLock { $0 = $0 ?? .corrupt(reason) }
+        let isFirst = condemnation.withLock { former in
+            defer { former = former ?? reason }
+            return former == nil
+        }
+        if isFirst, let directory { DataDirectory.condemn(directory, reason: reason) }
+    }
+
+    /// Why it is to be set aside, if it is.
+    package var condemned: String? { condemnation.withLock { $0 } }
 
     func poisoned(by error: StoreError) {
         guard !isClosed.load(ordering: .acquiring) else { return }
         poison.withLock { $0 = $0 ?? error }
+        if case .damagedState(let partition?, _) = error { distrusted.distrust(partition) }
         lookupFailed(error)
     }
 }

@@ -2,8 +2,9 @@ import GRDB
 
 /// The tables of `roost.db`. All partitions share them.
 ///
-/// `log`, `hard_state` and `facts` are the truth; `syncs` says since when the log has it. All other tables are derived from the log: `applied` tells up to
-/// which entry, and deleting them all and replaying the log gives the same rows.
+/// `log`, `hard_state` and `facts` are the truth; `syncs` says since when the log has it. All other tables are derived
+/// from the log: `applied` tells up to which entry, and deleting them all and replaying the log gives the same rows.
+/// Every row carries a CRC-32C: see `LogRow` and `CheckedTable`.
 ///
 /// Integers without sign (hashes, session and store ids) are kept by their bit pattern. UUIDs are blobs of 16 bytes in
 /// network order. A conversation has a small integer key, local to this database, so that big tables stay narrow. Its
@@ -16,6 +17,7 @@ enum Schema {
         migrator.registerMigration("1-messages", migrate: createMessages)
         migrator.registerMigration("2-syncs", migrate: createSyncs)
         migrator.registerMigration("2-devices", migrate: addSightings)
+        migrator.registerMigration("2-checksums", migrate: Checksums.add)
         return migrator
     }
 

@@ -4,7 +4,8 @@ import RoostConsensus
 import RoostModel
 import RoostProtocol
 
-/// Reads the state tables of one partition, each in the order of its key.
+/// Reads the state tables of one partition, each in the order of its key. Throws `.damagedState` at a row that is not
+/// as it was written.
 struct StateReader {
     private let db: Database
     private let partition: PartitionID
@@ -23,108 +24,114 @@ struct StateReader {
     }
 
     private func applied() throws -> (index: UInt64, stamp: Int64) {
-        try rows("SELECT idx, last_stamp FROM applied WHERE partition = ?") { row in
-            (try row.bits(0), try row.integer(1))
-        }.first ?? (0, 0)
+        try partitioned(.applied, by: "partition") { (try $0.bits(1), try $0.integer(2)) }.first ?? (0, 0)
     }
 
     private func accounts() throws -> [AccountRecord] {
-        try rows(
-            """
-            SELECT user, username, password_hash, role, disabled, created_at FROM accounts
-            WHERE partition = ? ORDER BY user
-            """
-        ) { row in
+        try partitioned(.accounts, by: "user") { row in
             AccountRecord(
-                user: UserID(try row.uuid(0)), username: try row.text(1), passwordHash: try row.text(2),
-                role: try row.tag(3), disabled: try row.integer(4) != 0, createdAt: try row.integer(5))
+                user: UserID(try row.uuid(1)), username: try row.text(2), passwordHash: try row.text(3),
+                role: try row.tag(4), disabled: try row.integer(5) != 0, createdAt: try row.integer(6))
         }
     }
 
     private func devices() throws -> [DeviceRecord] {
-        try rows(
-            "SELECT user, device, start_at, created_at, seen_at FROM devices WHERE partition = ? ORDER BY user, device"
-        ) { row in
+        try partitioned(.devices, by: "user, device") { row in
             DeviceRecord(
-                user: UserID(try row.uuid(0)), device: DeviceID(validated: try row.text(1)),
-                startAt: try row.integer(2), createdAt: try row.integer(3), seenAt: try row.integer(4))
+                user: UserID(try row.uuid(1)), device: DeviceID(validated: try row.text(2)),
+                startAt: try row.integer(3), createdAt: try row.integer(4), seenAt: try row.integer(5))
         }
     }
 
     private func signingKeys() throws -> [SigningKey] {
-        try rows("SELECT id, secret, created_at FROM signing_keys WHERE partition = ? ORDER BY id") { row in
-            SigningKey(id: try row.text(0), secret: try row.buffer(1), createdAt: try row.integer(2))
+        try partitioned(.signingKeys, by: "id") { row in
+            SigningKey(id: try row.text(1), secret: try row.buffer(2), createdAt: try row.integer(3))
         }
     }
 
     /// Last seq and time are those of the newest message.
     private func conversations() throws -> [ConversationRow] {
-        try rows(
+        let first = Self.keyColumns + CheckedTable.conversations.columns.count + 1
+        return try rows(
             """
-            SELECT k.id, c.type, c.name, c.created_at, c.parameters_hash, coalesce(m.seq, 0), coalesce(m.sent_at, 0)
-            FROM conversation_keys k CROSS JOIN conversations c ON c.conversation = k.key
+            SELECT \(CheckedTable.conversationKeys.selected(as: "k")),
+                \(CheckedTable.conversations.selected(as: "t")), \(CheckedTable.messages.selected(as: "m"))
+            FROM conversation_keys k CROSS JOIN conversations t ON t.conversation = k.key
             LEFT JOIN messages m ON m.conversation = k.key
                 AND m.seq = (SELECT max(seq) FROM messages WHERE conversation = k.key)
             WHERE k.partition = ? ORDER BY k.id
-            """
+            """, [(.conversationKeys, 0), (.conversations, Self.keyColumns)]
         ) { row in
-            ConversationRow(
-                id: ConversationID(try row.uuid(0)), type: try row.tag(1), name: try row.optionalText(2),
-                createdAt: try row.integer(3), parametersHash: try row.bits(4), lastSeq: try row.bits(5),
-                lastSentAt: try row.integer(6))
+            let isEmpty = row.isNull(first)
+            if !isEmpty { try row.check(.messages, of: partition, first: first) }
+            return ConversationRow(
+                id: ConversationID(try row.uuid(2)), type: try row.tag(Self.keyColumns + 1),
+                name: try row.optionalText(Self.keyColumns + 2), createdAt: try row.integer(Self.keyColumns + 3),
+                parametersHash: try row.bits(Self.keyColumns + 4), lastSeq: isEmpty ? 0 : try row.bits(first + 1),
+                lastSentAt: isEmpty ? 0 : try row.integer(first + 3))
         }
     }
 
     private func members() throws -> [(conversation: ConversationID, member: MemberRow)] {
-        try rows(
-            """
-            SELECT k.id, m.user, m.role, m.ranges
-            FROM conversation_keys k CROSS JOIN members m ON m.conversation = k.key
-            WHERE k.partition = ? ORDER BY k.id, m.user
-            """
-        ) { row in
+        try keyed(.members, by: "t.user") { id, row, first in
             let member = MemberRow(
-                user: UserID(try row.uuid(1)), role: try row.tag(2),
-                ranges: try SeqRange.decode(try row.buffer(3)))
-            return (ConversationID(try row.uuid(0)), member)
+                user: UserID(try row.uuid(first + 1)), role: try row.tag(first + 2),
+                ranges: try SeqRange.decode(try row.buffer(first + 3)))
+            return (id, member)
         }
     }
 
     private func cursors() throws -> [CursorAdvance] {
-        try rows(
-            """
-            SELECT k.id, c.user, c.device, c.seq
-            FROM conversation_keys k CROSS JOIN cursors c ON c.conversation = k.key
-            WHERE k.partition = ? ORDER BY k.id, c.user, c.device
-            """
-        ) { row in
+        try keyed(.cursors, by: "t.user, t.device") { id, row, first in
             CursorAdvance(
-                user: UserID(try row.uuid(1)), device: DeviceID(validated: try row.text(2)),
-                conversation: ConversationID(try row.uuid(0)), seq: try row.bits(3))
+                user: UserID(try row.uuid(first + 1)), device: DeviceID(validated: try row.text(first + 2)),
+                conversation: id, seq: try row.bits(first + 3))
         }
     }
 
     private func sendOrders() throws -> [SendOrderRow] {
-        try rows(
-            """
-            SELECT k.id, o.session, o.run, o.counter, o.idx
-            FROM conversation_keys k CROSS JOIN send_orders o ON o.conversation = k.key
-            WHERE k.partition = ? ORDER BY k.id, o.session
-            """
-        ) { row in
+        try keyed(.sendOrders, by: "t.session") { id, row, first in
             SendOrderRow(
-                session: SessionID(try row.bits(1)), conversation: ConversationID(try row.uuid(0)),
-                run: UInt32(truncatingIfNeeded: try row.integer(2)), counter: try row.bits(3), index: try row.bits(4))
+                session: SessionID(try row.bits(first + 1)), conversation: id,
+                run: UInt32(truncatingIfNeeded: try row.integer(first + 2)), counter: try row.bits(first + 3),
+                index: try row.bits(first + 4))
         }
     }
 
-    private func rows<T>(_ sql: String, _ decode: (Row) throws -> T) throws -> [T] {
+    /// Columns of `conversation_keys` with its checksum, which stand first in a row of `keyed`.
+    private static let keyColumns = CheckedTable.conversationKeys.columns.count + 1
+
+    private func partitioned<T>(_ table: CheckedTable, by order: String, _ decode: (Row) throws -> T) throws -> [T] {
+        try rows(
+            "SELECT \(table.selected(as: "t")) FROM \(table.name) t WHERE partition = ? ORDER BY \(order)",
+            [(table, 0)], decode)
+    }
+
+    /// Rows of a table of conversations.
+    private func keyed<T>(
+        _ table: CheckedTable, by order: String, _ decode: (ConversationID, Row, Int) throws -> T
+    ) throws -> [T] {
+        try rows(
+            """
+            SELECT \(CheckedTable.conversationKeys.selected(as: "k")), \(table.selected(as: "t"))
+            FROM conversation_keys k CROSS JOIN \(table.name) t ON t.conversation = k.key
+            WHERE k.partition = ? ORDER BY k.id, \(order)
+            """, [(.conversationKeys, 0), (table, Self.keyColumns)]
+        ) { row in try decode(ConversationID(try row.uuid(2)), row, Self.keyColumns) }
+    }
+
+    private func rows<T>(
+        _ sql: String, _ checked: [(table: CheckedTable, first: Int)], _ decode: (Row) throws -> T
+    ) throws -> [T] {
         var statement = try BoundStatement(db, sql)
         statement.reset()
         try statement.bind(Int64(partition.value))
         let cursor = try statement.rows()
         var values: [T] = []
-        while let row = try cursor.next() { values.append(try decode(row)) }
+        while let row = try cursor.next() {
+            for part in checked { try row.check(part.table, of: partition, first: part.first) }
+            values.append(try decode(row))
+        }
         return values
     }
 }

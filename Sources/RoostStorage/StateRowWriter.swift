@@ -21,14 +21,9 @@ struct StateRowWriter {
     init(_ db: Database, keys: ConversationKeys) throws {
         self.db = db
         self.keys = keys
-        insertMessage = try BoundStatement(
-            db,
-            "INSERT OR REPLACE INTO messages (conversation, seq, idx, sent_at, content_hash) VALUES (?, ?, ?, ?, ?)")
-        insertMessageID = try BoundStatement(
-            db, "INSERT OR REPLACE INTO message_ids (conversation, hash, seq) VALUES (?, ?, ?)")
-        insertSendOrder = try BoundStatement(
-            db,
-            "INSERT OR REPLACE INTO send_orders (conversation, session, run, counter, idx) VALUES (?, ?, ?, ?, ?)")
+        insertMessage = try BoundStatement(db, CheckedTable.messages.insert)
+        insertMessageID = try BoundStatement(db, CheckedTable.messageIDs.insert)
+        insertSendOrder = try BoundStatement(db, CheckedTable.sendOrders.insert)
     }
 
     mutating func write(_ changes: [StateChange], partition: PartitionID) throws {
@@ -54,17 +49,19 @@ struct StateRowWriter {
 
     private mutating func write(_ row: MessageRow, _ partition: PartitionID) throws {
         let key = try known(row.conversation, partition).key
-        insertMessage.reset()
+        insertMessage.reset(.messages)
         try insertMessage.bind(key)
         try insertMessage.bind(bits: row.seq)
         try insertMessage.bind(bits: row.index)
         try insertMessage.bind(row.sentAt)
         try insertMessage.bind(bits: row.contentHash)
+        try insertMessage.bindChecksum()
         try insertMessage.run()
-        insertMessageID.reset()
+        insertMessageID.reset(.messageIDs)
         try insertMessageID.bind(key)
         try insertMessageID.bind(bits: StableHash.of(row.id.uuid))
         try insertMessageID.bind(bits: row.seq)
+        try insertMessageID.bindChecksum()
         try insertMessageID.run()
     }
 
@@ -73,18 +70,14 @@ struct StateRowWriter {
         var known = try known(row.id, partition)
         let fingerprint = Self.fingerprint(row)
         guard known.fingerprint != fingerprint else { return }
-        var statement = try BoundStatement(
-            db,
-            """
-            INSERT OR REPLACE INTO conversations (conversation, type, name, created_at, parameters_hash)
-            VALUES (?, ?, ?, ?, ?)
-            """)
-        statement.reset()
+        var statement = try BoundStatement(db, CheckedTable.conversations.insert)
+        statement.reset(.conversations)
         try statement.bind(known.key)
         try statement.bind(Int64(row.type.rawValue))
         try statement.bind(row.name)
         try statement.bind(row.createdAt)
         try statement.bind(bits: row.parametersHash)
+        try statement.bindChecksum()
         try statement.run()
         known.fingerprint = fingerprint
         remember(known, ConversationKey(partition: partition, id: row.id))
@@ -92,12 +85,13 @@ struct StateRowWriter {
 
     private mutating func write(_ row: SendOrderRow, _ partition: PartitionID) throws {
         let key = try known(row.conversation, partition).key
-        insertSendOrder.reset()
+        insertSendOrder.reset(.sendOrders)
         try insertSendOrder.bind(key)
         try insertSendOrder.bind(bits: row.session.value)
         try insertSendOrder.bind(Int64(row.run))
         try insertSendOrder.bind(bits: row.counter)
         try insertSendOrder.bind(bits: row.index)
+        try insertSendOrder.bindChecksum()
         try insertSendOrder.run()
     }
 
@@ -114,36 +108,31 @@ struct StateRowWriter {
 
     private mutating func write(_ cursor: CursorAdvance, _ partition: PartitionID) throws {
         let key = try known(cursor.conversation, partition).key
-        var statement = try BoundStatement(
-            db, "INSERT OR REPLACE INTO cursors (conversation, user, device, seq) VALUES (?, ?, ?, ?)")
-        statement.reset()
+        var statement = try BoundStatement(db, CheckedTable.cursors.insert)
+        statement.reset(.cursors)
         try statement.bind(key)
         try statement.bind(cursor.user.uuid)
         try statement.bind(cursor.device.text)
         try statement.bind(bits: cursor.seq)
+        try statement.bindChecksum()
         try statement.run()
     }
 
     private mutating func write(_ row: MemberRow, of conversation: ConversationID, _ partition: PartitionID) throws {
         let key = try known(conversation, partition).key
-        var statement = try BoundStatement(
-            db, "INSERT OR REPLACE INTO members (conversation, user, role, ranges) VALUES (?, ?, ?, ?)")
-        statement.reset()
+        var statement = try BoundStatement(db, CheckedTable.members.insert)
+        statement.reset(.members)
         try statement.bind(key)
         try statement.bind(row.user.uuid)
         try statement.bind(Int64(row.role.rawValue))
         try statement.bind(SeqRange.encode(row.ranges))
+        try statement.bindChecksum()
         try statement.run()
     }
 
     private func write(_ record: AccountRecord, _ partition: PartitionID) throws {
-        var statement = try BoundStatement(
-            db,
-            """
-            INSERT OR REPLACE INTO accounts
-                (partition, user, username, password_hash, role, disabled, created_at) VALUES (?, ?, ?, ?, ?, ?, ?)
-            """)
-        statement.reset()
+        var statement = try BoundStatement(db, CheckedTable.accounts.insert)
+        statement.reset(.accounts)
         try statement.bind(Int64(partition.value))
         try statement.bind(record.user.uuid)
         try statement.bind(record.username)
@@ -151,34 +140,31 @@ struct StateRowWriter {
         try statement.bind(Int64(record.role.rawValue))
         try statement.bind(record.disabled ? 1 : 0)
         try statement.bind(record.createdAt)
+        try statement.bindChecksum()
         try statement.run()
     }
 
     private func write(_ record: DeviceRecord, _ partition: PartitionID) throws {
-        var statement = try BoundStatement(
-            db,
-            """
-            INSERT OR REPLACE INTO devices (partition, user, device, start_at, created_at, seen_at)
-            VALUES (?, ?, ?, ?, ?, ?)
-            """)
-        statement.reset()
+        var statement = try BoundStatement(db, CheckedTable.devices.insert)
+        statement.reset(.devices)
         try statement.bind(Int64(partition.value))
         try statement.bind(record.user.uuid)
         try statement.bind(record.device.text)
         try statement.bind(record.startAt)
         try statement.bind(record.createdAt)
         try statement.bind(record.seenAt)
+        try statement.bindChecksum()
         try statement.run()
     }
 
     private func write(_ key: SigningKey, _ partition: PartitionID) throws {
-        var statement = try BoundStatement(
-            db, "INSERT OR REPLACE INTO signing_keys (partition, id, secret, created_at) VALUES (?, ?, ?, ?)")
-        statement.reset()
+        var statement = try BoundStatement(db, CheckedTable.signingKeys.insert)
+        statement.reset(.signingKeys)
         try statement.bind(Int64(partition.value))
         try statement.bind(key.id)
         try statement.bind(key.secret)
         try statement.bind(key.createdAt)
+        try statement.bindChecksum()
         try statement.run()
     }
 }
@@ -202,12 +188,16 @@ extension StateRowWriter {
         if let found = try ConversationKeys.select(conversation, db) {
             key = found
         } else {
-            var statement = try BoundStatement(db, "INSERT INTO conversation_keys (partition, id) VALUES (?, ?)")
-            statement.reset()
+            key =
+                try Int64.fetchOne(db.cachedStatement(sql: "SELECT max(key) FROM conversation_keys")).map { $0 + 1 }
+                ?? 1
+            var statement = try BoundStatement(db, CheckedTable.conversationKeys.insert)
+            statement.reset(.conversationKeys)
+            try statement.bind(key)
             try statement.bind(Int64(partition.value))
             try statement.bind(id.uuid)
+            try statement.bindChecksum()
             try statement.run()
-            key = db.lastInsertedRowID
         }
         let known = ConversationKeys.Known(key: key, fingerprint: 0)
         remember(known, conversation)

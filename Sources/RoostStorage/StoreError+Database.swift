@@ -1,31 +1,43 @@
 import Foundation
 import GRDB
+import GRDBSQLite
 
 extension StoreError {
-    /// `directory`: where the database is, to tell a full disk from a broken one.
-    init(_ error: any Error, directory: String?) {
+    /// - Parameters:
+    ///   - directory: where the database is; nil in memory.
+    ///   - systemError: errno of the last input or output that failed, 0 where it is not known.
+    init(_ error: any Error, directory: String?, systemError: CInt) {
         switch error {
         case let error as StoreError: self = error
-        case let error as DatabaseError: self = Self.classify(error, directory: directory)
+        case let error as DatabaseError: self = Self.classify(error, directory: directory, systemError: systemError)
         default: self = .failed(String(describing: error))
         }
     }
 
-    private static func classify(_ error: DatabaseError, directory: String?) -> StoreError {
+    private static func classify(_ error: DatabaseError, directory: String?, systemError: CInt) -> StoreError {
         let code = error.extendedResultCode
+        let file = directory.map { "\($0)/roost.db: " } ?? ""
         // Only codes and SQLite's own words: the statement's values are users' data.
-        let text = "SQLite error \(code.rawValue): \(error.message ?? "no message")"
+        let text = "\(file)\(error.message ?? "no message") (SQLite error \(code.rawValue))"
         switch code.primaryResultCode {
+        // The file was replaced beneath the open connection.
+        case .SQLITE_READONLY where code == .SQLITE_READONLY_DBMOVED: return .failed(text)
         case .SQLITE_FULL, .SQLITE_READONLY: return .full(text)
         case .SQLITE_CORRUPT, .SQLITE_NOTADB: return .corrupt(text)
-        case .SQLITE_IOERR where isWriteThatNeedsSpace(code) && hasNoSpace(directory): return .full(text)
+        case .SQLITE_IOERR, .SQLITE_CANTOPEN:
+            let reason = systemError == 0 ? text : "\(text): \(String(cString: strerror(systemError)))"
+            if !isOfSync(code), isSpace(systemError) || hasNoSpace(directory) { return .full(reason) }
+            return .failed(reason)
         default: return .failed(text)
         }
     }
 
-    /// Not the codes of a sync: after one that failed nothing is known, whatever the reason.
-    private static func isWriteThatNeedsSpace(_ code: ResultCode) -> Bool {
-        [.SQLITE_IOERR_WRITE, .SQLITE_IOERR_SHMSIZE, .SQLITE_IOERR_SHMMAP, .SQLITE_IOERR_SHMOPEN].contains(code)
+    /// No space, read-only or above a quota: may pass.
+    static func isSpace(_ code: CInt) -> Bool { code == ENOSPC || code == EROFS || code == EDQUOT }
+
+    /// After a sync that failed nothing is known, whatever the reason.
+    private static func isOfSync(_ code: ResultCode) -> Bool {
+        [.SQLITE_IOERR_FSYNC, .SQLITE_IOERR_DIR_FSYNC, .SQLITE_IOERR_READ, .SQLITE_IOERR_SHORT_READ].contains(code)
     }
 
     private static func hasNoSpace(_ directory: String?) -> Bool {
@@ -37,7 +49,19 @@ extension StoreError {
     }
 }
 
-/// Runs `body` with every error as a `StoreError`.
-func mappingErrors<T>(directory: String?, _ body: () throws -> T) throws(StoreError) -> T {
-    do { return try body() } catch { throw StoreError(error, directory: directory) }
+/// Runs `body` with every error as a `StoreError`. `connection`: whose last system error tells more.
+func mappingErrors<T>(
+    directory: String?, _ connection: DatabaseQueue? = nil, _ body: () throws -> T
+) throws(StoreError) -> T {
+    do {
+        return try body()
+    } catch {
+        var code: CInt = 0
+        if let error = error as? DatabaseError, let connection,
+            [.SQLITE_IOERR, .SQLITE_CANTOPEN].contains(error.resultCode)
+        {
+            code = connection.inDatabase { sqlite3_system_errno($0.sqliteConnection) }
+        }
+        throw StoreError(error, directory: directory, systemError: code)
+    }
 }

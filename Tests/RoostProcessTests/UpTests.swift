@@ -134,7 +134,9 @@ extension ProcessSuite {
                     try await eventually("death \(round) is told") {
                         up.errors.contains("node-3 was killed (signal 9); starting it again in \(delay) s")
                     }
-                    try await eventually("it is there again") { self.pid(of: "node-3", cluster) != pid }
+                    try await eventually("it is there again") {
+                        self.pid(of: "node-3", cluster).map { $0 != pid } ?? false
+                    }
                 }
                 up.kill(SIGTERM)
                 #expect(try await up.exited() == .code(0))

@@ -288,7 +288,19 @@ extension RandomValues {
             })
     }
 
-    /// The frame of one of the 21 kinds.
+    mutating func repair() -> RepairMessage {
+        switch below(4) {
+        case 0: .ask(partition: partition(), indices: list { $0.number() })
+        case 1:
+            .rows(
+                partition: partition(),
+                rows: list { RepairRow(entry: $0.entry(), checksum: UInt32(truncatingIfNeeded: $0.word())) })
+        case 2: .unfit(isFull: flag(), partitions: list { $0.partition() })
+        default: .regressed(partition: partition(), term: number(), store: StoreID(word()), confirmed: number())
+        }
+    }
+
+    /// The frame of one of the 22 kinds.
     mutating func frame(kind: Int) -> PeerFrame {
         switch kind {
         case 0: .swim(swim())
@@ -326,8 +338,9 @@ extension RandomValues {
         case 17: .clock(wall: Int64(bitPattern: word()))
         case 18: .relayed(RelayedFrame(origin: node(), target: node(), frame: blob()))
         case 19: .draining
+        case 20: .repair(repair())
         default: .revoked(list { $0.id() })
         }
     }
-    static let frameKinds = 21
+    static let frameKinds = 22
 }

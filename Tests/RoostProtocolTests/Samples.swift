@@ -139,6 +139,20 @@ enum Samples {
             ("linkPong", .linkPong(token: 0x0102_0304_0506_0708)),
             ("reaches", .reaches(["node-1", "node-3"])),
             ("draining", .draining),
+            ("repair.ask", .repair(.ask(partition: 5, indices: [7, 300]))),
+            (
+                "repair.rows",
+                .repair(
+                    .rows(
+                        partition: 5,
+                        rows: [
+                            RepairRow(
+                                entry: RaftEntry(index: 7, term: 2, kind: .noop, payload: ByteBuffer()),
+                                checksum: 0x0102_0304)
+                        ]))
+            ),
+            ("repair.unfit", .repair(.unfit(isFull: true, partitions: [5]))),
+            ("repair.regressed", .repair(.regressed(partition: 5, term: 4, store: store, confirmed: 300))),
             raft("preVote", .preVote(term: 4, lastIndex: 200, lastTerm: 3)),
             raft("preVoteReply", .preVoteReply(term: 4, granted: true)),
             raft("vote", .vote(term: 4, lastIndex: 200, lastTerm: 3, transfer: true)),

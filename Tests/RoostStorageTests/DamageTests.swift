@@ -36,8 +36,9 @@ import Testing
         let write = try makeLog(directory)
         try damage(directory, at: "second")
         let store = try SQLiteStore(directory: directory.path)
-        let error = StoreError.corrupt("partition 1, index 2: the row's checksum does not match")
-        #expect(throws: error) { try store.entries(partition: 1, from: 1, through: 3, maxBytes: .max) }
+        let error = StoreError.damagedEntry(LogDamage(1, 2, .checksum))
+        #expect(throws: error) { try store.entries(partition: 1, from: 2, through: 3, maxBytes: .max) }
+        #expect(try store.entries(partition: 1, from: 1, through: 3, maxBytes: .max) == [write.entries[0]])
         #expect(throws: error) {
             try store.messages(
                 partition: 1, conversation: conversation(1), after: 0, before: .max, descending: true, skip: 0,
@@ -52,7 +53,7 @@ import Testing
             partition: 1, conversation: conversation(1), sender: user(1), id: message(2))
         #expect(known?.seq == 2)
 
-        try store.repair(write.entries[1], partition: 1)
+        try store.commit([PartitionWrite(partition: 1, repairs: [write.entries[1]])])
         #expect(try store.entries(partition: 1, from: 1, through: 3, maxBytes: .max) == write.entries)
     }
 
@@ -60,12 +61,12 @@ import Testing
         let directory = try TemporaryDirectory()
         let store = try SQLiteStore(directory: directory.path)
         try store.commit([PartitionWrite(partition: 1, entries: [entry(1), entry(2), entry(4)])])
-        #expect(throws: StoreError.corrupt("partition 1, index 3: the row is missing")) {
-            try store.entries(partition: 1, from: 1, through: 9, maxBytes: .max)
+        #expect(throws: StoreError.damagedEntry(LogDamage(1, 3, .missing))) {
+            try store.entries(partition: 1, from: 3, through: 9, maxBytes: .max)
         }
-        #expect(throws: StoreError.corrupt("partition 1, index 3: the row is missing")) {
-            try store.loadPartition(1)
-        }
+        #expect(try store.entries(partition: 1, from: 1, through: 9, maxBytes: .max).count == 2)
+        // Nothing is applied: Raft counts on each of them.
+        #expect(try store.loadPartition(1).missing == [LogDamage(1, 3, .missing)])
     }
 
     @Test func aLookupThatCannotReadEndsAllWriting() throws {

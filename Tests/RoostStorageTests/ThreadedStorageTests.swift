@@ -46,6 +46,10 @@ private final class GatedStore: NodeStore {
         partition: PartitionID, conversation: ConversationID, sentBefore stamp: Int64
     ) throws(StoreError) -> UInt64 { 0 }
     func messageHashes(partition: PartitionID) throws(StoreError) -> [UInt64] { [] }
+    func appliedIndex(_ partition: PartitionID) throws(StoreError) -> UInt64 { 0 }
+    func scrub(_ place: ScrubPlace, limit: Int, maxBytes: Int) throws(StoreError) -> ScrubStep { ScrubStep() }
+    func condemn(_ reason: String) {}
+    func size() throws(StoreError) -> UInt64 { 0 }
     func messages(withID id: MessageID, partition: PartitionID) throws(StoreError) -> [MessageRow] { [] }
     func knownMessage(
         partition: PartitionID, conversation: ConversationID, sender: UserID, id: MessageID

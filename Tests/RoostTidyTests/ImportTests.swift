@@ -12,7 +12,7 @@ import Testing
         ),
         (
             "RoostStorage", ["RoostModel", "RoostProtocol", "RoostConsensus"],
-            ["Foundation", "GRDB", "NIOCore", "Synchronization"]
+            ["Foundation", "GRDB", "GRDBSQLite", "NIOCore", "Synchronization"]
         ),
         (
             "RoostNode", ["RoostModel", "RoostProtocol", "RoostCluster", "RoostConsensus", "RoostStorage"],

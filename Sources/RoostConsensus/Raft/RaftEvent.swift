@@ -23,10 +23,15 @@ extension RaftGroup {
         case peerReachable(NodeID)
         /// Somebody proposes, reads or opens here: leave hibernation.
         case wake
-        /// Nothing can be written: hand leadership on, take no entries, neither vote nor campaign. What was given to
+        /// Nothing can be written: hand leadership on if somebody can take it, take no entries, neither vote nor campaign. What was given to
         /// `persist` stays owed: the shell writes it when there is room.
         case storageFull
         case storageAvailable
+        /// Whether this peer has what it takes to lead: its whole log and state. One that has not hands on, and lets
+        /// others campaign first.
+        case fitness(Bool)
+        /// Nodes that should not be made to lead; replaces those named before.
+        case peersUnfit([NodeID])
         case stepDown
         /// The node, which may be this one, drains: it is not handed leadership. A draining peer still campaigns where
         /// nobody else does, but leaves the others time to be first.

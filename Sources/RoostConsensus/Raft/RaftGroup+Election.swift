@@ -32,6 +32,10 @@ extension RaftGroup {
             role = .follower
             return
         }
+        if letsOthersCampaign() {
+            role = .follower
+            return
+        }
         guard peers.contains(where: { $0.isVoter }) else { return campaign(transfer: false, now, &actions) }
         role = .preCandidate
         grants = [me]
@@ -168,6 +172,7 @@ extension RaftGroup {
         }
         leaderHeardAt = now
         isLeaderLost = false
+        skippedElections = 0
         return true
     }
 

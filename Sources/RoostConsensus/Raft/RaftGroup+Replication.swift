@@ -116,6 +116,8 @@ extension RaftGroup {
         guard now < heard + options.electionTimeout else {
             return becomeFollower(term: term, leader: nil, now, &actions)
         }
+        handOver(now, &actions)
+        guard role == .leader else { return }
         for position in peers.indices { nudge(position, now, &actions) }
         if mayHibernate(now) {
             hibernate(now, &actions)

@@ -3,12 +3,12 @@ package import RoostProtocol
 
 /// Handing leadership on (Ongaro 2014, 3.10).
 extension RaftGroup {
-    /// The voter to hand leadership to: reachable, not draining, and the furthest; one that has just failed to take it
+    /// The voter to hand leadership to: reachable, fit, not draining, and the furthest; one that has just failed to take it
     /// comes last. Nil if there is none.
     package var bestTransferTarget: RaftPeer? {
         guard role == .leader else { return nil }
         var best: RaftProgress?
-        for peer in peers where peer.isVoter && peer.isReachable && !draining.contains(peer.peer.node) {
+        for peer in peers where isFit(peer) && !draining.contains(peer.peer.node) {
             guard peer.match > 0 else { continue }
             guard let former = best else {
                 best = peer
@@ -51,11 +51,5 @@ extension RaftGroup {
         else { return }
         self.transfer?.isTold = true
         actions.append(.send(.timeoutNow(term: term), to: transfer.target))
-    }
-
-    mutating func storageFilled(_ now: UInt64, _ actions: inout [Action]) {
-        isStorageFull = true
-        if let target = bestTransferTarget { actions.append(.send(.timeoutNow(term: term), to: target)) }
-        if role != .follower { becomeFollower(term: term, leader: nil, now, &actions) }
     }
 }

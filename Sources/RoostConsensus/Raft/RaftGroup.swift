@@ -57,6 +57,12 @@ package struct RaftGroup: Sendable {
     /// Nodes that are not handed leadership.
     var draining: [NodeID] = []
     var isStorageFull = false
+    /// See `setFitness`.
+    var isUnfit = false
+    package internal(set) var unfitNodes: [NodeID] = []
+    var skippedElections = 0
+    var handOverAt: UInt64 = 0
+    var handOvers = 0
 
     // Elections
     /// When to campaign or, as a learner, to give up the leader.
@@ -141,6 +147,8 @@ package struct RaftGroup: Sendable {
         case .storageAvailable: isStorageFull = false
         case .draining(let node): startDraining(node)
         case .drainingEnded(let node): draining.removeAll { $0 == node }
+        case .fitness(let isFit): setFitness(isFit, now, &actions)
+        case .peersUnfit(let nodes): setUnfit(nodes, now, &actions)
         case .stepDown: if role == .leader { becomeFollower(term: term, leader: nil, now, &actions) }
         }
         finish(now, &actions)

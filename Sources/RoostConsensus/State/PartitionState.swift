@@ -111,6 +111,12 @@ package struct PartitionState: Sendable {
         pending.forget(through: index)
     }
 
+    /// Whether messages of these conversations, or of any, are not in the tables yet.
+    package func hasPendingMessages(in conversations: [ConversationID]?) -> Bool {
+        guard let conversations else { return pending.count > 0 }
+        return pending.contains { conversations.contains($0) }
+    }
+
     /// Emptied by `stateDurable`; the caller bounds it by not applying too far ahead of writing.
     package var pendingMessageCount: Int { pending.count }
 

@@ -23,6 +23,10 @@ struct PendingMessages: Sendable {
 
     var count: Int { order.count }
 
+    func contains(where condition: (ConversationID) -> Bool) -> Bool {
+        order.contains { condition($0.identity.conversation) }
+    }
+
     subscript(_ identity: Identity) -> Answer? { answers[identity] }
 
     /// The highest seq among these messages of the conversation that was sent before `stamp`; nil where none was.

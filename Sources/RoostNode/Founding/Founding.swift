@@ -43,6 +43,9 @@ struct Founding: Sendable {
             return "the founding needs every node of cluster.json; not reached yet: "
                 + missing.map(\.name).joined(separator: ", ")
         }
+        if facts.joinsOnly {
+            return "a node of the founded cluster: its own database was set aside, so it founds none"
+        }
         return me == lowest ? "the other nodes' promises" : "\(lowest) to found the cluster"
     }
 
@@ -96,7 +99,7 @@ struct Founding: Sendable {
     // MARK: The lowest id
 
     private mutating func propose(into actions: inout [Action]) {
-        guard me == lowest, facts.founded == nil, saving == nil else { return }
+        guard me == lowest, facts.founded == nil, saving == nil, !facts.joinsOnly else { return }
         guard others.allSatisfy({ linked[$0] != nil }) else { return }
         // Whoever meets a founded node is no founder; that node tells what it is.
         guard linked.values.allSatisfy({ $0.clusterID == .zero }) else { return }
@@ -153,6 +156,8 @@ struct Founding: Sendable {
         if let founded = facts.founded {
             if founded.clusterID == record.clusterID { return }
             refusal = "it belongs to cluster \(founded.clusterID) already"
+        } else if facts.joinsOnly {
+            refusal = "a database of it was set aside: it only joins a founded cluster"
         } else if node != lowest {
             refusal = "only \(lowest), the lowest id of its cluster.json, may propose"
         } else if record.configurationHash != configuration.foundingHash {

@@ -30,8 +30,12 @@ extension Node {
             self?.onCore { node in
                 switch result {
                 case .success: then(node)
-                case .failure(let error):
-                    node.fail("writing the node's identity: \(error)")
+                case .failure(.full):
+                    // What waits for it waits: a node that could not write this must not say so.
+                    _ = node.context.after(milliseconds: 1_000) { [weak self] in
+                        self?.onCore { $0.saveFacts(then) }
+                    }
+                case .failure(let error): node.storageFailed(error, doing: "writing the node's identity")
                 }
             }
         }
@@ -56,41 +60,7 @@ extension Node {
         layout = Placement.layout(
             partitions: Int(record.partitions), among: record.members.map(\.node), count: Int(record.replication))
         let mine = layout.indices.filter { layout[$0].contains(me) }.map { PartitionID(UInt16($0)) }
-        context.storage.read({ (store: any NodeStore) throws(StoreError) -> [(PartitionID, RestoredPartition)] in
-            var loaded: [(PartitionID, RestoredPartition)] = []
-            for id in mine { loaded.append((id, try store.loadPartition(id))) }
-            return loaded
-        }) { [weak self] (result: Result<[(PartitionID, RestoredPartition)], StoreError>) in
-            self?.onCore { node in
-                switch result {
-                case .success(let loaded): node.start(loaded, record)
-                case .failure(let error): node.storageFailed(error, doing: "loading the partitions")
-                }
-            }
-        }
-    }
-
-    private func start(_ loaded: [(PartitionID, RestoredPartition)], _ record: FoundingRecord) {
-        let stores = Dictionary(uniqueKeysWithValues: record.members.map { ($0.node, $0.store) })
-        for (id, restored) in loaded {
-            let voters = layout[Int(id.value)].compactMap { node in
-                stores[node].map { RaftPeer(node: node, store: $0) }
-            }
-            let partition = Partition(
-                id: id, me: RaftPeer(node: me, store: facts.store), founding: RaftConfiguration(voters: voters),
-                restored: restored, node: self, context: context, seed: generator.next())
-            partitions[id] = partition
-            if id == 0 { signingKeyList = restored.state.signingKeys }
-        }
-        let draining = drainingPeers.sorted() + (phase == .draining ? [me] : [])
-        for partition in sortedPartitions {
-            let unreachable = layout[Int(partition.id.value)].filter { !isUp($0) }
-            partition.onCore { partition in
-                partition.start()
-                for node in unreachable { partition.receive(.peerUnreachable(node)) }
-                for node in draining { partition.receive(.draining(node)) }
-            }
-        }
+        for id in mine { loadReplica(id) }
     }
 
     /// Serving begins when every partition has a leader as far as this node knows, and a key to sign tokens with.
@@ -142,8 +112,8 @@ extension Node {
         var moved = 0
         for partition in sortedPartitions where moved < 4 {
             guard let preferred = layout[Int(partition.id.value)].first, preferred != me, isUp(preferred),
-                !drainingPeers.contains(preferred), swim.state(of: preferred)?.status == .alive,
-                let store = peers[preferred]?.onCore({ $0.link?.store })
+                !drainingPeers.contains(preferred), mayLead(preferred, partition.id),
+                swim.state(of: preferred)?.status == .alive, let store = peers[preferred]?.onCore({ $0.link?.store })
             else { continue }
             let target = RaftPeer(node: preferred, store: store)
             let ready = partition.onCore { partition in

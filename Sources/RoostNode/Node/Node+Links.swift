@@ -47,6 +47,8 @@ extension Node {
         for partition in sortedPartitions { partition.onCore { $0.receive(.peerReachable(link.node)) } }
         if phase == .draining { send(control: .draining, to: link.node) }
         linksChanged()
+        othersUnfit[link.node] = nil
+        tellFitness(to: link.node)
         reopenStreams()
         for id in partitionsLed(by: link.node) { resendCalls(of: id) }
     }
@@ -155,6 +157,8 @@ extension Node {
             var actions: [Founding.Action] = []
             founding.receive(message, from: node, into: &actions)
             perform(actions)
+        case .repair(let message):
+            received(message, from: node)
         case .reaches(let nodes):
             received(reaches: nodes, from: node)
         case .draining:

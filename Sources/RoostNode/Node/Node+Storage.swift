@@ -7,15 +7,18 @@ extension Node {
     /// The disk is full, or has room again. Until it has, writes wait and nothing is confirmed: leadership goes elsewhere,
     /// sends are refused, reads and deliveries go on.
     func storageStalled(_ error: StoreError?) {
-        if let error {
+        isFull = error != nil
+        if case .full(let detail)? = error {
             context.logger.error(
-                "writing to the database: no space (\(error)); this node steps down until there is some")
+                "writing to the database: no space (\(detail)); until there is some this node leads nothing and takes nothing"
+            )
         } else {
             context.logger.notice("writing to the database: there is space again")
         }
         for partition in sortedPartitions {
             partition.onCore { $0.receive(error == nil ? .storageAvailable : .storageFull) }
         }
+        tellFitness()
     }
 
     /// What became of a write. `.full` is a queue at its bound: the write is tried again, with all that follows it in
@@ -28,8 +31,9 @@ extension Node {
         case .success:
             item.completion()
         case .failure(let error):
+            guard case .full = error else { return writeFailed(error) }
             storageFailed(error, doing: "writing to the database")
-            guard case .full = error, failure == nil else { return }
+            guard failure == nil else { return }
             if stalledWrites[partition] == nil {
                 partitions[partition]?.onCore { $0.receive(.storageFull) }
             }
@@ -70,11 +74,24 @@ extension Node {
         if !writes.isEmpty { needTurn() }
     }
 
+    /// What is on disk is unknown. Damaged rows that a write met were not written over: they are met again.
+    private func writeFailed(_ error: StoreError) {
+        if case .damagedState(_, let text) = error {
+            fail("writing to the database: \(text); the next start makes the tables anew from the log")
+        } else {
+            storageFailed(error, doing: "writing to the database")
+        }
+    }
+
+    /// A read, or what can be tried again. Damage is mended where it can be; the rest ends the process with one line.
     func storageFailed(_ error: StoreError, doing what: String) {
         switch error {
         case .full(let detail): context.logger.warning("\(what): \(detail); it is tried again")
-        case .corrupt(let detail): fail("\(what): the database is damaged: \(detail)")
-        case .failed(let detail): fail("\(what): \(detail)")
+        case .damagedEntry(let damage): damaged(damage)
+        case .damagedState(let partition, let text): rebuildState(of: partition, because: text)
+        case .corrupt(let detail): condemn("\(what): \(detail)")
+        case .failed(let detail):
+            fail("\(what): \(detail). What is on disk is unknown now: look at the disk, then start this node again")
         }
     }
 
@@ -103,6 +120,6 @@ extension Node {
             one("roost_storage_queue_writes", "Writes waiting.", .gauge, Double(metrics.queuedWrites)),
             one("roost_storage_queue_bytes", "Bytes waiting to be written.", .gauge, Double(metrics.queuedBytes)),
             one("roost_storage_queue_reads", "Reads waiting.", .gauge, Double(metrics.queuedReads)),
-        ]
+        ] + damageFamilies(one)
     }
 }

@@ -214,7 +214,7 @@ extension Node {
         _ completion: @escaping @Sendable ([Message], UInt64?) -> Void
     ) {
         let partition = PartitionID(of: conversation.uuid, count: partitionCount)
-        if let replica = partitions[partition],
+        if let replica = partitions[partition], repairs.oldest(of: partition) == nil,
             replica.onCore({ $0.state.lastSeq(of: conversation) ?? 0 > after })
         {
             replica.onCore { $0.backlog(conversation, user, after: after, limit: limit) { completion($1, $2) } }

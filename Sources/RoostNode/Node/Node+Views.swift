@@ -15,13 +15,15 @@ extension Node {
                 incarnation: state.incarnation, host: node?.host ?? state.address, clientPort: node?.clientPort,
                 adminPort: node?.adminPort)
         }
-        return NodeView(
+        var view = NodeView(
             cluster: configuration.cluster, clusterID: record?.clusterID ?? .zero, node: me, phase: phase,
             waitingFor: waitingFor, members: members, ringVersion: record == nil ? 0 : 1,
             replication: Int(record?.replication ?? UInt16(configuration.replication)), partitions: now,
             links: context.transport.linkInfo(), presenceVersions: presence.versions,
             onlineDevices: presence.onlineDevices, localSessions: sessions.count, unfilled: unfilled,
             filling: fillingView)
+        view.storage = storageView
+        return view
     }
 
     /// A start that takes long says why, once for each reason.

@@ -56,6 +56,17 @@ package actor Node {
     var filling: [NodeID: Int] = [:]
     var unfilled = 0
 
+    // Damage.
+    var repairs = RepairTable()
+    var loading: Set<PartitionID> = []
+    var scrubber: Scrubber
+    /// As of the last step of the scrub.
+    var databaseBytes: UInt64 = 0
+    /// The disk is full or read-only.
+    var isFull = false
+    var ownUnfit = Unfitness()
+    var othersUnfit: [NodeID: Unfitness] = [:]
+
     // Sessions.
     var users: [UserID: User] = [:]
     var sessions: [UInt32: SessionEntry] = [:]
@@ -148,6 +159,8 @@ package actor Node {
         for node in configuration.nodes { peers[node.id] = Peer(id: node.id, context: context) }
         clocks = ClockWatch(bound: Int64(configuration.timing.clockBoundMilliseconds) * 1_000)
         catchUp = CatchUpBudget(bytesPerSecond: configuration.durability.catchUpBytesPerSecond)
+        scrubber = Scrubber(
+            options: configuration.durability, begin: generator.next() % UInt64(max(1, configuration.partitions)))
         receivers = Array(repeating: StreamReceiver(), count: configuration.partitions)
     }
 
@@ -313,5 +326,7 @@ package actor Node {
             mendReplicas()
         }
         sweepDevices(tick: ticks)
+        if ticks % 5 == 0 { tickRepairs() }
+        if ticks % 10 == 0 { scrubOn() }
     }
 }

@@ -90,7 +90,7 @@ extension Partition {
 
     /// Hands the rows of what was applied to the writer; they ride along with the next log entries.
     func flushState(urgent: Bool) {
-        guard state.appliedIndex > submittedIndex else { return }
+        guard state.appliedIndex > submittedIndex, !isRetired else { return }
         let index = state.appliedIndex
         let changes = unwritten
         unwritten = []
@@ -111,13 +111,17 @@ extension Partition {
     }
 
     /// Runs `body` once the tables are as new as the state is now.
-    func whenWritten(_ body: @escaping @Sendable (isolated Partition) -> Void) {
+    func whenWritten(
+        failed: @escaping @Sendable (isolated Partition) -> Void = { _ in },
+        _ body: @escaping @Sendable (isolated Partition) -> Void
+    ) {
+        guard !isRetired else { return failed(self) }
         let index = state.appliedIndex
         if writtenIndex >= index {
             body(self)
             return
         }
-        writeWaiters.append((index, body))
+        writeWaiters.append(WriteWaiter(index: index, body: body, failed: failed))
         flushState(urgent: true)
         node.onCore { $0.markPartition(self) }
     }

@@ -14,6 +14,7 @@ extension Partition {
     func locate(_ message: MessageID, _ finish: @escaping Finish) {
         let partition = id
         fromStore(
+            of: nil,
             { (store: any NodeStore) throws(StoreError) -> Found? in
                 guard let row = try store.messages(withID: message, partition: partition).first else { return nil }
                 let stored = try store.messages(

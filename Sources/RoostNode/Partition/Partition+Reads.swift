@@ -153,22 +153,34 @@ extension Partition {
 
     typealias Finish = @Sendable (isolated Partition, ReadResponse) -> Void
 
-    /// Runs a job of storage once the tables are as new as the state, and `body` with what it found.
+    /// Runs a job of storage once the tables are as new as the state, and `body` with what it found. `conversations`:
+    /// what it reads messages of; nil for any. While the disk is full, only what the tables have of them is served.
     func fromStore<T: Sendable>(
+        of conversations: [ConversationID]?, _ job: @escaping @Sendable (any NodeStore) throws(StoreError) -> T,
+        failed: @escaping @Sendable (isolated Partition) -> Void,
+        _ body: @escaping @Sendable (isolated Partition, T) -> Void
+    ) {
+        guard !node.onCore({ $0.isFull }) || writtenIndex >= state.appliedIndex else {
+            if state.hasPendingMessages(in: conversations) { return failed(self) }
+            return readStore(job, failed: failed, body)
+        }
+        whenWritten(failed: failed) { $0.readStore(job, failed: failed, body) }
+    }
+
+    private func readStore<T: Sendable>(
         _ job: @escaping @Sendable (any NodeStore) throws(StoreError) -> T,
         failed: @escaping @Sendable (isolated Partition) -> Void,
         _ body: @escaping @Sendable (isolated Partition, T) -> Void
     ) {
-        whenWritten { partition in
-            partition.context.storage.read(job) { [weak partition] (result: Result<T, StoreError>) in
-                partition?.onCore { partition in
-                    switch result {
-                    case .success(let value): body(partition, value)
-                    case .failure(let error):
-                        partition.node.onCore {
-                            $0.storageFailed(error, doing: "reading messages of partition \(partition.id)")
-                        }
-                        failed(partition)
+        // Whoever waits is answered, whatever becomes of this replica meanwhile.
+        context.storage.read(job) { [self] (result: Result<T, StoreError>) in
+            onCore { partition in
+                switch result {
+                case .success(let value): body(partition, value)
+                case .failure(let error):
+                    failed(partition)
+                    partition.node.onCore {
+                        $0.storageFailed(error, doing: "reading messages of partition \(partition.id)")
                     }
                 }
             }
@@ -191,6 +203,7 @@ extension Partition {
         let partition = id
         let descending = after == nil
         fromStore(
+            of: [conversation],
             { (store: any NodeStore) throws(StoreError) -> [Message] in
                 // Ranges are few; each is read apart, in the order asked for.
                 var found: [Message] = []
@@ -224,6 +237,7 @@ extension Partition {
         }
         let partition = id
         fromStore(
+            of: [conversation],
             { (store: any NodeStore) throws(StoreError) -> [Message] in
                 var found: [Message] = []
                 for range in ranges where found.count < limit {
@@ -256,6 +270,7 @@ extension Partition {
             return
         }
         fromStore(
+            of: sources.map(\.0),
             { (store: any NodeStore) throws(StoreError) -> [StoredMessage] in
                 var found: [StoredMessage] = []
                 for (conversation, ranges) in sources {

@@ -47,7 +47,9 @@ actor Partition {
     var unwritten: [StateChange] = []
     var writtenIndex: UInt64
     var submittedIndex: UInt64
-    var writeWaiters: [(index: UInt64, body: @Sendable (isolated Partition) -> Void)] = []
+    var writeWaiters: [WriteWaiter] = []
+    /// Nothing goes out of it any more.
+    private(set) var isRetired = false
 
     // Streams; empty unless this leads.
     var subscriptions = SubscriptionTable()
@@ -64,6 +66,13 @@ actor Partition {
         var user: UserID
         var device: DeviceID
         var conversation: ConversationID
+    }
+
+    struct WriteWaiter: Sendable {
+        var index: UInt64
+        var body: @Sendable (isolated Partition) -> Void
+        /// Where that never comes.
+        var failed: @Sendable (isolated Partition) -> Void
     }
 
     init(
@@ -127,9 +136,22 @@ actor Partition {
         writeWaiters.removeAll()
     }
 
+    /// The replica ends while the node goes on: leadership is handed over, whoever waits is told.
+    func retire() {
+        receive(.fitness(false))
+        receive(.stepDown)
+        failWaiting(hint: nil)
+        for request in reads.keys.sorted() { failRead(request) }
+        let waiters = writeWaiters
+        stop()
+        isRetired = true
+        for waiter in waiters { waiter.failed(self) }
+    }
+
     // MARK: Raft's shell
 
     func receive(_ event: RaftGroup.Event) {
+        guard !isRetired else { return }
         raft.receive(event, now: context.clock.now(), into: &actions)
         perform()
     }
@@ -178,6 +200,9 @@ actor Partition {
             context.logger.error(
                 "partition \(id): \(peer.node) has only \(has) of \(confirmed) entries it had confirmed; it is left out"
             )
+            let message = RepairMessage.regressed(
+                partition: id, term: raft.term, store: peer.store, confirmed: confirmed)
+            node.onCore { $0.send(control: .repair(message), to: peer.node) }
         }
     }
 
@@ -191,10 +216,11 @@ actor Partition {
                 switch result {
                 case .success(let entries): partition.loaded(request, entries, paced: paced)
                 case .failure(let error):
+                    // Raft asks again: until a damaged row is mended it gets what stands before it.
+                    partition.receive(.entriesLoaded(id: request, entries: []))
                     partition.node.onCore {
                         $0.storageFailed(error, doing: "reading the log of partition \(partition.id)")
                     }
-                    partition.receive(.entriesLoaded(id: request, entries: []))
                 }
             }
         }

@@ -163,6 +163,22 @@ package struct NodeView: Sendable {
             self.missingEntries = missingEntries
         }
     }
+    /// The node's own database.
+    package struct Storage: Sendable {
+        package var isFull = false
+        package var damagedRows: UInt64 = 0
+        package var repairedRows: UInt64 = 0
+        /// Damaged rows of the log that are not had from another replica yet.
+        package var waitingRows = 0
+        package var statesRebuilt: UInt64 = 0
+        package var scrubbedRows: UInt64 = 0
+        /// Of this pass, 0 to 1.
+        package var scrubProgress: Double = 0
+        /// Microseconds since 1970.
+        package var scrubStartedAt: Int64?
+        package var lastScrubAt: Int64?
+        package init() {}
+    }
     package enum Phase: String, Sendable {
         case founding
         case starting
@@ -186,6 +202,7 @@ package struct NodeView: Sendable {
     /// Replicas on this node that have no vote, since they are being filled.
     package var unfilled: Int
     package var filling: [Filling]
+    package var storage = Storage()
     package init(
         cluster: String, clusterID: UUID128, node: NodeID, phase: Phase, waitingFor: String?, members: [Member],
         ringVersion: UInt64, replication: Int, partitions: [PartitionView], links: [LinkInfo],

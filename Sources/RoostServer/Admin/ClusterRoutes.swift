@@ -40,6 +40,8 @@ struct ClusterRoutes {
                     }
                 }
                 $0.field("online_devices", view.onlineDevices)
+                $0.key("storage")
+                $0.storage(view.storage)
                 $0.key("members")
                 $0.array(view.members) { json, member in
                     json.object {
@@ -143,6 +145,23 @@ extension JSONText {
             $0.field("role", replica.isVoter ? "voter" : "learner")
             $0.key("match_index")
             if asLeader, let match = replica.matchIndex { $0.value(match) } else { $0.value(nil) }
+        }
+    }
+
+    mutating func storage(_ view: NodeView.Storage) {
+        object {
+            $0.field("full", view.isFull)
+            $0.field("damaged_rows", view.damagedRows)
+            $0.field("repaired_rows", view.repairedRows)
+            $0.field("waiting_rows", view.waitingRows)
+            $0.field("rebuilt_partitions", view.statesRebuilt)
+            $0.key("scrub")
+            $0.object {
+                $0.field("rows", view.scrubbedRows)
+                $0.field("percent", Int(view.scrubProgress * 100))
+                $0.field("started_at", view.scrubStartedAt.map(Timestamps.rfc3339))
+                $0.field("last_pass_at", view.lastScrubAt.map(Timestamps.rfc3339))
+            }
         }
     }
 

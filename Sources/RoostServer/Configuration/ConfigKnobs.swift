@@ -66,6 +66,8 @@ package enum ConfigKnobs {
             .init("gather_us", \.gatherMicroseconds, 0...100_000),
             .init("reader_threads", \.readerThreads, 1...64),
             .init("catch_up_bytes_per_second", \.catchUpBytesPerSecond, 65_536...4_294_967_296),
+            .init("scrub_days", \.scrubDays, 0...3_650),
+            .init("scrub_min_rows_per_second", \.scrubMinRowsPerSecond, 1...1_000_000),
         ]
     }
 }

@@ -36,12 +36,33 @@ final class NodeProcess: Sendable {
         self.client = client
     }
 
-    /// - Parameter failed: called with one line when the node cannot go on.
+    /// Waits while the disk has no space to begin with.
+    /// - Parameters:
+    ///   - failed: called with one line when the node cannot go on.
+    ///   - isStopping: asked while it waits.
+    /// - Returns: nil where it was stopped first.
     static func start(
         config: ClusterConfig, own: ClusterConfig.Node, logger: Logger,
+        failed: @escaping @Sendable (String) -> Void, isStopping: @Sendable () -> Bool
+    ) async throws(NodeRunError) -> NodeProcess? {
+        var made: OpenedStore?
+        var isSaid = false
+        while made == nil {
+            made = try OpenedStore.open(config: config, own: own, logger: logger, failed: failed) { reason in
+                if !isSaid { logger.error("\(reason); this node starts when there is some") }
+                isSaid = true
+            }
+            if made == nil { try? await Task.sleep(for: .seconds(1)) }
+            if made == nil && isStopping() { return nil }
+        }
+        guard let opened = made else { return nil }
+        return try await start(opened, config: config, own: own, logger: logger, failed: failed)
+    }
+
+    private static func start(
+        _ opened: OpenedStore, config: ClusterConfig, own: ClusterConfig.Node, logger: Logger,
         failed: @escaping @Sendable (String) -> Void
     ) async throws(NodeRunError) -> NodeProcess {
-        let opened = try OpenedStore.open(config: config, own: own, failed: failed)
         logger.info(
             "\(own.id) of cluster \(config.cluster) starts",
             metadata: [

@@ -13,6 +13,8 @@ package struct NodeRunError: Error, Sendable, Equatable, CustomStringConvertible
         self.exitCode = exitCode
     }
 
+    /// EX_DATAERR
+    static let damaged: Int32 = 65
     /// EX_UNAVAILABLE
     static let unavailable: Int32 = 69
     /// EX_SOFTWARE
@@ -42,9 +44,12 @@ package struct NodeRunError: Error, Sendable, Equatable, CustomStringConvertible
         switch error {
         case .full(let reason), .failed(let reason):
             NodeRunError(message: "data_dir \(directory): \(reason)", exitCode: cannotCreate)
-        case .corrupt(let reason):
+        case .corrupt(let reason), .damagedState(_, let reason):
             NodeRunError(
                 message: "data_dir \(directory): the database is damaged: \(reason)", exitCode: inputOutput)
+        case .damagedEntry(let damage):
+            NodeRunError(
+                message: "data_dir \(directory): the database is damaged: \(damage)", exitCode: inputOutput)
         }
     }
 }

@@ -5,12 +5,13 @@ internal import NIOPosix
 package import RoostModel
 package import RoostNode
 internal import RoostStorage
+internal import Synchronization
 
 /// One node as a process: opens its data, listens, serves until SIGTERM or SIGINT, drains.
 package enum NodeRunner {
     /// Returns after a drained stop.
     /// - Throws: one line and an exit code: 69 for a port in use, 73 for a data directory that cannot be used, 74 for
-    ///   storage that failed while running, 78 for a node that the configuration does not know.
+    ///   storage that failed while running, 65 for a database that the next start sets aside, 78 for a node that the configuration does not know.
     package static func run(config: ClusterConfig, node id: NodeID, logger: Logger) async throws(NodeRunError) {
         guard let own = config.node(id) else {
             throw NodeRunError(
@@ -19,12 +20,17 @@ package enum NodeRunner {
         }
         ProcessSetup.apply()
         let (events, inbox) = AsyncStream.makeStream(of: RunEvent.self, bufferingPolicy: .bufferingOldest(16))
-        let signals = SignalWatch { inbox.yield(.signal) }
+        let stopping = StopFlag()
+        let signals = SignalWatch {
+            stopping.set()
+            inbox.yield(.signal)
+        }
         defer { withExtendedLifetime(signals) {} }
 
-        let process = try await NodeProcess.start(config: config, own: own, logger: logger) { line in
-            inbox.yield(.failed(line))
-        }
+        let started = try await NodeProcess.start(
+            config: config, own: own, logger: logger, failed: { inbox.yield(.failed($0)) },
+            isStopping: { stopping.isSet })
+        guard let process = started else { return }
         let node = process.node
         // Not a child task: a node that never comes to serve must not keep the process from ending.
         Task {
@@ -35,13 +41,21 @@ package enum NodeRunner {
             switch event {
             case .serving: process.announce()
             case .failed(let line):
-                throw NodeRunError(message: line, exitCode: NodeRunError.inputOutput)
+                let isDamage = DataDirectory.condemned(own.dataDirectory) != nil
+                throw NodeRunError(
+                    message: line, exitCode: isDamage ? NodeRunError.damaged : NodeRunError.inputOutput)
             case .signal:
                 await process.stop()
                 logger.notice("stopped")
                 return
             }
         }
+    }
+
+    private final class StopFlag: Sendable {
+        private let value = Atomic(false)
+        var isSet: Bool { value.load(ordering: .acquiring) }
+        func set() { value.store(true, ordering: .releasing) }
     }
 
     private enum RunEvent: Sendable {

@@ -272,8 +272,8 @@ import Testing
         lab.propose(1, "a")
         lab.settle()
         lab.receive(1, .storageFull)
-        #expect(lab[1].group.role == .follower)
         lab.run(milliseconds: 100)
+        #expect(lab[1].group.role == .follower)
         let leader = lab.leader
         #expect(leader != nil && leader != 1)
         guard let leader else { return }
