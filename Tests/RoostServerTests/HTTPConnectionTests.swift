@@ -35,6 +35,18 @@ import Testing
         }
     }
 
+    @Test(arguments: ["", "host: a\r\nhost: a\r\n"])
+    func oneHostIsNeeded(_ headers: String) async throws {
+        try await TestServer.run { server in
+            let connection = try await server.connectAdmin()
+            try await connection.send("GET /livez HTTP/1.1\r\n\(headers)\r\n")
+            let response = try await connection.response()
+            #expect(response.status == 400)
+            #expect(response.code == "invalid_http")
+            _ = await connection.readToEnd()
+        }
+    }
+
     @Test func headHasNoBody() async throws {
         try await TestServer.run { server in
             let connection = try await server.connectAdmin()

@@ -39,7 +39,8 @@ struct ConversationRoutes {
         }
         if let name = body.name, !Self.isName(name) {
             throw Problem.invalid(
-                "name must be 1 to \(Self.maxName) characters, at most \(Self.maxNameBytes) bytes, none of control")
+                "name must be 1 to \(Self.maxName) characters, at most \(Self.maxNameBytes) bytes, without control characters"
+            )
         }
         let listed: [UserID] = try ids(
             body.userIDs ?? [], "user_ids", atMost: node.configuration.limits.maxMembers)

@@ -112,6 +112,10 @@ final class HTTPExchangeHandler: ChannelInboundHandler, RemovableChannelHandler 
     }
 
     private func begin(_ head: HTTPRequestHead, _ context: ChannelHandlerContext) {
+        // RFC 9112, section 3.2.
+        guard head.version != .http1_1 || head.headers["host"].count == 1 else {
+            return finish(with: Problem(.badRequest, "invalid_http", "exactly one Host header is needed"), context)
+        }
         if let length = head.headers.first(name: "content-length").flatMap({ Int($0) }), length > limits.maxBody {
             return finish(with: .tooLarge, context)
         }
