@@ -8,7 +8,7 @@ struct Roost: AsyncParsableCommand {
         abstract: "A distributed messaging server: the cluster, its operator's tools and a client.",
         subcommands: [
             UpCommand.self, NodeCommand.self, StatusCommand.self, UsersCommand.self, RegisterCommand.self,
-            LoginCommand.self, WebSocketCommand.self, CallCommand.self, BenchCommand.self,
+            LoginCommand.self, WebSocketCommand.self, CallCommand.self, BenchCommand.self, TortureCommand.self,
         ])
 
     static func main() async {

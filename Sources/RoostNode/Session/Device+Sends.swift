@@ -37,7 +37,12 @@ extension Device {
     private func start(_ send: ClientSend, to conversation: ConversationID, peer: UserID?) {
         // Twice the mark at which the socket is no longer read: only what one read brought can get that far.
         guard pendingSends < context.configuration.limits.maxPendingSends * 2 else {
+            barriers.raise(conversation)
             refuse(.rateLimited, "too many sends not yet answered", id: send.id, retryAfter: 100)
+            return
+        }
+        guard !barriers.blocks(conversation) else {
+            refuse(.unavailable, "an earlier send to this conversation was refused", id: send.id, retryAfter: 500)
             return
         }
         if held[conversation] != nil {
@@ -68,7 +73,9 @@ extension Device {
             switch outcome {
             case .read(.account): propose(item.frame, to: conversation, peer: item.peer)
             case .read(.none): refuse(.unknownUser, "to_user: there is no such user", id: item.frame.id)
-            default: refuse(.unavailable, Self.unavailableDetail, id: item.frame.id, retryAfter: 500)
+            default:
+                barriers.raise(conversation)
+                refuse(.unavailable, Self.unavailableDetail, id: item.frame.id, retryAfter: 500)
             }
         }
         resumeReading()
@@ -128,6 +135,7 @@ extension Device {
         if case .applied(let applied) = outcome { result = applied } else { result = .rejected(.unavailable) }
         var abandoned: [UInt64] = []
         if case .rejected(.unavailable) = result {
+            barriers.raise(conversation)
             if pipelines[conversation]?.run == run { abandoned = pipelines[conversation]?.giveUp() ?? [] }
         } else {
             pipelines[conversation]?.answered(counter: counter)

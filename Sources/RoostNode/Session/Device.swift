@@ -25,6 +25,7 @@ actor Device {
     var pipelines: [ConversationID: SendPipeline] = [:]
     /// Sends that wait until it is known that the other user exists.
     var held: [ConversationID: [HeldSend]] = [:]
+    var barriers = SendBarriers()
     var pendingSends = 0
     var readingPaused = false
     var messageIDs: SeededGenerator
@@ -92,6 +93,7 @@ actor Device {
         let frames = outbound
         outbound.removeAll(keepingCapacity: true)
         socket.write(frames)
+        if let payload = barriers.takePing() { socket.ping(ByteBuffer(integer: payload)) }
         acknowledgeByPong()
     }
 
@@ -281,9 +283,9 @@ actor Device {
 
     private func socketPong(_ payload: ByteBuffer) {
         heardSinceHeartbeat = true
-        guard let n = payload.getInteger(at: payload.readerIndex, as: UInt64.self), n == acknowledgingPing else {
-            return
-        }
+        guard let n = payload.getInteger(at: payload.readerIndex, as: UInt64.self), !barriers.pong(n),
+            n == acknowledgingPing
+        else { return }
         acknowledgingPing = nil
         _ = acknowledge(n)
         acknowledgeByPong()
