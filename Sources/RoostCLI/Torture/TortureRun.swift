@@ -66,7 +66,7 @@ struct TortureRun {
         nodes.remove()
         say(
             "\(totals.rounds) rounds in \(minutes): accepted \(totals.accepted), delivered \(totals.delivered); "
-                + "lost 0, twice 0, out of order 0; settled within \(BenchReport.number(totals.longestSettle, 1)) s each time"
+                + "lost 0, twice 0, out of order 0; recovered within \(BenchReport.number(totals.longestSettle, 1)) s each time"
         )
         return true
     }
@@ -120,6 +120,7 @@ struct TortureRun {
     private mutating func settle(_ round: TortureRound, _ nodes: TortureNodes, _ load: BenchLoad) async throws {
         let over = BenchLoop.now
         try await nodes.waitUntilReady(within: Self.recoverySeconds)
+        let serving = Double(BenchLoop.now - over) / 1e9
         try await load.stopSending()
         let drained = try await load.drain(within: Self.recoverySeconds) { _ in }
         try nodes.checkAlive()
@@ -136,7 +137,8 @@ struct TortureRun {
         guard faults.isEmpty else { throw TortureFailure(faults.joined(separator: "\n  ")) }
         say(
             "round \(totals.rounds): \(round.name): accepted \(tally.accepted - totals.accepted), "
-                + "delivered \(tally.delivered - totals.delivered), settled in \(BenchReport.number(took, 1)) s")
+                + "delivered \(tally.delivered - totals.delivered); all serve after \(BenchReport.number(serving, 1)) s, "
+                + "all is delivered after \(BenchReport.number(took, 1)) s")
         totals.accepted = tally.accepted
         totals.delivered = tally.delivered
         totals.longestSettle = max(totals.longestSettle, took)
