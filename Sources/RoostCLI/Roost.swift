@@ -9,7 +9,7 @@ struct Roost: AsyncParsableCommand {
         subcommands: [
             UpCommand.self, NodeCommand.self, StatusCommand.self, UsersCommand.self, RegisterCommand.self,
             LoginCommand.self, WebSocketCommand.self, CallCommand.self, BenchCommand.self, RecoverCommand.self,
-            SimulateCommand.self,
+            SimulateCommand.self, TortureCommand.self,
         ])
 
     static func main() async {

@@ -101,6 +101,8 @@ extension ProcessSuite {
                     try cluster.child(0).output
                         == "ready node-1 client=http://127.0.0.1:\(own.clientPort) admin=http://127.0.0.1:\(own.adminPort)\n"
                 )
+                #expect(
+                    try cluster.child(0).errors.contains("WARN  replication is 1: each message is on one node alone"))
                 let alice = try await cluster.account("alice")
                 let bob = try await cluster.account("bob")
                 let talk = try await cluster.conversation("direct", alice, with: [bob])

@@ -185,6 +185,59 @@ extension ProcessSuite {
             }
         }
 
+        private static func stands(_ pid: pid_t) -> Bool {
+            let tasks = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(pid)/task")) ?? []
+            return !tasks.isEmpty
+                && tasks.allSatisfy { task in
+                    let stat = (try? String(contentsOfFile: "/proc/\(pid)/task/\(task)/stat", encoding: .utf8)) ?? ""
+                    return stat.split(separator: ")").last?.hasPrefix(" T") == true
+                }
+        }
+
+        @Test("A leader that stands still for 5 s accepts nothing when it wakes up", .timeLimit(.minutes(6)))
+        func staleLeader() async throws {
+            try await ProcessCluster.run { cluster in
+                let alice = try await cluster.account("alice", at: 0)
+                let bob = try await cluster.account("bob", at: 1)
+                let talk = try await cluster.conversation("group", alice, with: [bob], name: "talk")
+                let place = try await cluster.admin(0, "/admin/conversations/\(talk)").json
+                let victim = try cluster.index(of: place["leader"].string).orThrow("no leader")
+                let other = (victim + 1) % 3
+                // One client at the leader itself, one elsewhere, and bob at both.
+                let near = try await cluster.live(alice, "near", at: victim)
+                let far = try await cluster.live(alice, "far", at: other)
+                let phone = try await cluster.live(bob, "phone", at: victim)
+                let tablet = try await cluster.live(bob, "tablet", at: other)
+                #expect(try await near.say("1", to: talk)["seq"].int == 1)
+
+                let child = try cluster.child(victim)
+                child.kill(SIGSTOP)
+                try await eventually("all its threads stand still") { Self.stands(child.pid) }
+                // It will read this first when it wakes up, and still hold itself for the leader.
+                let stale = newID()
+                try near.send("stale", to: talk, id: stale)
+                #expect(try await far.say("2", to: talk)["seq"].int == 2)
+                #expect(try await far.say("3", to: talk)["seq"].int == 3)
+                try await RoostProcessTests.pause(for: .seconds(5))
+                child.kill(SIGCONT)
+                // By the leader of now, behind what was accepted meanwhile; or refused, and not there.
+                let answer = try await near.answer(to: stale, within: .seconds(15))
+                if answer["op"].string == "accepted" {
+                    #expect(answer["seq"].int == 4, "\(answer)")
+                } else {
+                    #expect(answer["code"].string == "unavailable", "\(answer)")
+                }
+                let last = try await near.say("last", to: talk)
+                let tail = answer["op"].string == "accepted" ? ["stale", "last"] : ["last"]
+                #expect(last["seq"].int == 3 + tail.count, "\(last)")
+                for session in [phone, tablet] {
+                    try await eventually("all is delivered") { session.contents.last == "last" }
+                    #expect(session.contents == ["1", "2", "3"] + tail)
+                    #expect(session.messages.compactMap { $0["seq"].int } == Array(1...3 + tail.count))
+                }
+            }
+        }
+
         @Test("One that stands still, and wakes up again", .timeLimit(.minutes(6)))
         func standstill() async throws {
             try await ProcessCluster.run { cluster in

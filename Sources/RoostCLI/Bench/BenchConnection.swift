@@ -23,6 +23,8 @@ final class BenchConnection: @unchecked Sendable {
     private var lastSeq: [ConversationID: UInt64] = [:]
     /// `lastSeq` when the connection was last lost.
     private var resumedAbove: [ConversationID: UInt64] = [:]
+    /// Of this session.
+    private var sessionSeq: [ConversationID: UInt64] = [:]
     private var deliveredNumber: UInt64 = 0
     private var ackedNumber: UInt64 = 0
     private var ackDue: UInt64 = .max
@@ -84,6 +86,7 @@ final class BenchConnection: @unchecked Sendable {
         caughtUp = false
         early = []
         resumedAbove = lastSeq
+        sessionSeq = [:]
         deliveredNumber = 0
         ackedNumber = 0
         ackDue = .max
@@ -119,6 +122,7 @@ final class BenchConnection: @unchecked Sendable {
             }
             switch frame {
             case .message(let n, let message):
+                judge(n, message)
                 deliveredNumber = n
                 took(message, now: now)
             case .accepted(let accepted):
@@ -135,6 +139,16 @@ final class BenchConnection: @unchecked Sendable {
         }
         acknowledge(now: now, force: false)
         topUp(now: now)
+    }
+
+    /// Within a session `n` counts 1, 2, 3 … and `seq` rises in each conversation.
+    private func judge(_ n: UInt64, _ message: Message) {
+        let former = sessionSeq[message.conversation] ?? 0
+        sessionSeq[message.conversation] = max(former, message.seq)
+        guard n != deliveredNumber + 1 || message.seq <= former else { return }
+        loop.broke(
+            "device \(endpoint.device) of user \(endpoint.user): n \(n) after \(deliveredNumber), seq \(message.seq) "
+                + "after \(former) in \(message.conversation)")
     }
 
     private func took(_ message: Message, now: UInt64) {
@@ -169,6 +183,11 @@ final class BenchConnection: @unchecked Sendable {
     func tick(now: UInt64) {
         if now >= ackDue { acknowledge(now: now, force: true) }
         if sender != nil { topUp(now: now) }
+    }
+
+    func startSending(now: UInt64) {
+        sender?.startSending()
+        topUp(now: now)
     }
 
     /// Writes as many sends as window or rate allow, in one flush.

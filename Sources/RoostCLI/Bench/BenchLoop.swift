@@ -34,10 +34,13 @@ final class BenchLoop: @unchecked Sendable {
 
     static var now: UInt64 { DispatchTime.now().uptimeNanoseconds }
 
+    /// Beside those that are open already.
     func open(_ endpoints: [BenchPlan.Endpoint]) {
-        connections = endpoints.map { BenchConnection(endpoint: $0, loop: self) }
+        let more = endpoints.map { BenchConnection(endpoint: $0, loop: self) }
+        connections += more
         progress.endpoints = connections.count
-        for connection in connections { requestDial(connection) }
+        for connection in more { requestDial(connection) }
+        guard ticker == nil else { return }
         ticker = eventLoop.scheduleRepeatedTask(
             initialDelay: .milliseconds(Self.tickMilliseconds), delay: .milliseconds(Self.tickMilliseconds)
         ) { [weak self] _ in self?.tick() }
@@ -67,7 +70,7 @@ final class BenchLoop: @unchecked Sendable {
     func startSending(now: UInt64) {
         isSending = true
         sendingSince = now
-        for connection in connections { connection.topUp(now: now) }
+        for connection in connections { connection.startSending(now: now) }
     }
 
     func stopSending() { isSending = false }
@@ -76,8 +79,6 @@ final class BenchLoop: @unchecked Sendable {
         measureFrom = from
         measureUntil = until
     }
-
-    func endMeasurement(at time: UInt64) { measureUntil = min(measureUntil, time) }
 
     func close() {
         isOver = true
@@ -92,6 +93,11 @@ final class BenchLoop: @unchecked Sendable {
         progress.delivered += 1
         if now >= measureFrom, now < measureUntil { measuredDelivered += 1 }
         if dueAt >= measureFrom, dueAt < measureUntil { _ = deliveryLatency.record((now &- dueAt) / 1_000) }
+    }
+
+    func broke(_ fault: String) {
+        progress.unordered += 1
+        if progress.faults.count < BenchProgress.maxFaults { progress.faults.append(fault) }
     }
 
     func accepted(dueAt: UInt64, now: UInt64, receivers: Int) {

@@ -26,8 +26,10 @@ struct BenchPlan: Equatable {
         }
         var kind: Kind
         var users: [Int]
-        /// How many receive a message of it.
-        var receivers: Int { users.count - 1 }
+        /// Of each receiving user.
+        var devices = 1
+        /// How many devices receive a message of it.
+        var receivers: Int { (users.count - 1) * devices }
     }
 
     /// Devices of one idle user, below the server's limit.
@@ -39,8 +41,12 @@ struct BenchPlan: Equatable {
 
     /// - Parameters:
     ///   - groupSize: members of each group with its sender.
+    ///   - devices: of each user who receives.
     ///   - senders: servers that senders use, in turns; indexes.
-    init(pairs: Int, groups: Int, groupSize: Int, idle: Int, senders: [Int], receivers: [Int], idleServers: [Int]) {
+    init(
+        pairs: Int, groups: Int, groupSize: Int, devices: Int = 1, idle: Int, senders: [Int], receivers: [Int],
+        idleServers: [Int]
+    ) {
         var turn = 0
         func pick(_ servers: [Int]) -> (Int, [Int]) {
             turn += 1
@@ -49,17 +55,21 @@ struct BenchPlan: Equatable {
         }
         for pair in 0..<pairs {
             let conversation = conversations.count
-            conversations.append(Conversation(kind: .direct, users: [users, users + 1]))
+            conversations.append(Conversation(kind: .direct, users: [users, users + 1], devices: devices))
             turn = pair
             let (from, fromOthers) = pick(senders)
             turn = pair
-            let (to, toOthers) = pick(receivers)
             endpoints.append(
                 Endpoint(
                     user: users, device: "bench-s", server: from, alternatives: fromOthers,
                     role: .sender(conversation: conversation)))
-            endpoints.append(
-                Endpoint(user: users + 1, device: "bench-r", server: to, alternatives: toOthers, role: .receiver))
+            for device in 0..<devices {
+                let (to, toOthers) = pick(receivers)
+                endpoints.append(
+                    Endpoint(
+                        user: users + 1, device: Self.receiving(device), server: to, alternatives: toOthers,
+                        role: .receiver))
+            }
             users += 2
         }
         if groups > 0 {
@@ -69,7 +79,7 @@ struct BenchPlan: Equatable {
             users += receiving.count
             for group in 0..<groups {
                 let conversation = conversations.count
-                conversations.append(Conversation(kind: .group, users: [users] + receiving))
+                conversations.append(Conversation(kind: .group, users: [users] + receiving, devices: devices))
                 let (server, alternatives) = pick(senders)
                 endpoints.append(
                     Endpoint(
@@ -79,10 +89,13 @@ struct BenchPlan: Equatable {
                 turn = group
             }
             for user in receiving {
-                let (server, alternatives) = pick(receivers)
-                endpoints.append(
-                    Endpoint(user: user, device: "bench-r", server: server, alternatives: alternatives, role: .receiver)
-                )
+                for device in 0..<devices {
+                    let (server, alternatives) = pick(receivers)
+                    endpoints.append(
+                        Endpoint(
+                            user: user, device: Self.receiving(device), server: server, alternatives: alternatives,
+                            role: .receiver))
+                }
             }
         }
         for number in 0..<idle {
@@ -94,6 +107,8 @@ struct BenchPlan: Equatable {
         }
         users += (idle + Self.idleDevicesPerUser - 1) / Self.idleDevicesPerUser
     }
+
+    private static func receiving(_ device: Int) -> String { device == 0 ? "bench-r" : "bench-r\(device + 1)" }
 
     var senderCount: Int { conversations.count }
 }

@@ -21,6 +21,8 @@ struct BenchSender {
     private(set) var open: [UInt64: Open] = [:]
     private(set) var accepted = BenchAccepted()
     private(set) var lastCounter: UInt64 = 0
+    /// `lastCounter` when sending began, the last time: from there on a rate counts.
+    private var firstCounter: UInt64 = 0
     private var inFlight = 0
     /// After a refusal nothing new is written before this time, nor before all in flight is answered.
     private var holdUntil: UInt64?
@@ -31,6 +33,8 @@ struct BenchSender {
     }
 
     private var window: Int { settings.ratePerSender == nil ? settings.window : Self.maxInFlightWithRate }
+
+    mutating func startSending() { firstCounter = lastCounter }
 
     mutating func disconnected() {
         for counter in open.keys { open[counter]?.isInFlight = false }
@@ -80,7 +84,7 @@ struct BenchSender {
             var dueAt = now
             if let rate = settings.ratePerSender {
                 // Due as planned, not when there was room: what waits counts as latency.
-                dueAt = since + UInt64(Double(counter) / rate * 1e9)
+                dueAt = since + UInt64(Double(counter - firstCounter) / rate * 1e9)
                 if dueAt > now { break }
             }
             lastCounter = counter

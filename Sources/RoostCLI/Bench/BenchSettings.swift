@@ -43,17 +43,24 @@ struct BenchProgress: Sendable {
     var retries: UInt64 = 0
     /// Came again on a new connection, as at-least-once allows.
     var redelivered: UInt64 = 0
+    /// Deliveries that did not come next within their session, by `n` or by `seq`.
+    var unordered: UInt64 = 0
     var openSends = 0
     /// Deliveries that what was accepted must lead to.
     var expected: UInt64 = 0
     var lastError: String?
+    /// The first of what broke a promise.
+    var faults: [String] = []
+    static let maxFaults = 16
 
     static func + (a: BenchProgress, b: BenchProgress) -> BenchProgress {
         BenchProgress(
             endpoints: a.endpoints + b.endpoints, ready: a.ready + b.ready, failedDials: a.failedDials + b.failedDials,
             reconnects: a.reconnects + b.reconnects, sent: a.sent + b.sent, accepted: a.accepted + b.accepted,
             delivered: a.delivered + b.delivered, refused: a.refused + b.refused, retries: a.retries + b.retries,
-            redelivered: a.redelivered + b.redelivered, openSends: a.openSends + b.openSends,
-            expected: a.expected + b.expected, lastError: a.lastError ?? b.lastError)
+            redelivered: a.redelivered + b.redelivered, unordered: a.unordered + b.unordered,
+            openSends: a.openSends + b.openSends,
+            expected: a.expected + b.expected, lastError: a.lastError ?? b.lastError,
+            faults: Array((a.faults + b.faults).prefix(maxFaults)))
     }
 }

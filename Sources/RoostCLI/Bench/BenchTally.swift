@@ -46,6 +46,19 @@ struct BenchFlow: Equatable {
     }
 }
 
+extension BenchFlow {
+    /// The lowest numbers of accepted messages that have not been received.
+    func firstLost(_ count: Int, accepted: BenchAccepted) -> [UInt64] {
+        var lost = missing.filter { accepted.contains($0) }.sorted()
+        var number = next
+        while lost.count < count, number <= accepted.highest {
+            if accepted.contains(number) { lost.append(number) }
+            number += 1
+        }
+        return Array(lost.prefix(count))
+    }
+}
+
 /// Which of a sender's messages were accepted: all up to `floor`, and some above.
 struct BenchAccepted: Equatable {
     private(set) var floor: UInt64 = 0

@@ -35,7 +35,8 @@ extension Device {
     }
 
     private func start(_ send: ClientSend, to conversation: ConversationID, peer: UserID?) {
-        switch pipelines[conversation]?.refusal(of: send.id, now: context.clock.now()) {
+        let isBehind = barriers.blocks(conversation)
+        switch pipelines[conversation]?.refusal(of: send.id, now: context.clock.now(), isBehind: isBehind) {
         case .unavailable: return refuse(.unavailable, Self.unavailableDetail, id: send.id, retryAfter: 500)
         case .rateLimited: return refuse(.rateLimited, Self.rateDetail, id: send.id, retryAfter: 500)
         case nil: break
@@ -85,6 +86,7 @@ extension Device {
     /// What follows it in the conversation waits until it is sent again.
     private func noteRefused(_ id: MessageID?, _ reason: SendHalt.Reason, in conversation: ConversationID) {
         pipelines[conversation, default: SendPipeline()].refused(id, reason, now: context.clock.now())
+        barriers.raise(conversation)
     }
 
     static let rateDetail = "too many sends not yet answered"

@@ -31,6 +31,7 @@ actor Device {
     var pipelines: [ConversationID: SendPipeline] = [:]
     /// Sends that wait until it is known that the other user exists.
     var held: [ConversationID: [HeldSend]] = [:]
+    var barriers = SendBarriers()
     var pendingSends = 0
     /// Why the socket is not read: too many sends without an answer; a client that does not read its answers.
     var pausedBySends = false
@@ -107,6 +108,7 @@ actor Device {
         socket.write(frames)
         if !socket.isWritable { stuckBytes += bytes }
         judgeRoom()
+        if let payload = barriers.takePing() { socket.ping(ByteBuffer(integer: payload)) }
         acknowledgeByPong()
     }
 
@@ -320,9 +322,9 @@ actor Device {
 
     private func socketPong(_ payload: ByteBuffer) {
         heardSinceHeartbeat = true
-        guard let n = payload.getInteger(at: payload.readerIndex, as: UInt64.self), n == acknowledgingPing else {
-            return
-        }
+        guard let n = payload.getInteger(at: payload.readerIndex, as: UInt64.self), !barriers.pong(n),
+            n == acknowledgingPing
+        else { return }
         acknowledgingPing = nil
         _ = acknowledge(n)
         acknowledgeByPong()

@@ -4,8 +4,8 @@ import RoostModel
 /// again". Frames that the client wrote before it read that error are still in the socket; if they were taken, the
 /// refused ones would land behind them when they are sent again. So all are refused, until
 /// - one of the refused ids is sent again: the client knows, and sends in the order it wants,
-/// - or nothing was sent to the conversation for `quiet`: what was under way has arrived,
-/// - or `longest` has passed: a client that never sends a refused id again is not shut out.
+/// - or nothing was sent to the conversation for `quiet`, or `longest` has passed: a client that never sends a refused id
+///   again is not shut out. Neither counts before the pong of a ping written behind the refusal (`SendBarriers`).
 ///
 /// Times are nanoseconds of the node's clock.
 struct SendHalt: Sendable {
@@ -36,9 +36,9 @@ struct SendHalt: Sendable {
     }
 
     /// Whether a send that has come ends the halt; if not, it is refused like the others.
-    mutating func ends(with id: MessageID?, now: UInt64) -> Bool {
+    mutating func ends(with id: MessageID?, now: UInt64, isBehind: Bool = false) -> Bool {
         if let id, refused.contains(id) { return true }
-        if now >= last + Self.quiet || now >= began + Self.longest { return true }
+        if !isBehind, now >= last + Self.quiet || now >= began + Self.longest { return true }
         last = now
         refuse(id)
         return false

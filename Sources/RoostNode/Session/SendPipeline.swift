@@ -31,9 +31,10 @@ struct SendPipeline: Sendable {
     }
 
     /// Nil where a send that has come may go; else why it is refused.
-    mutating func refusal(of id: MessageID?, now: UInt64) -> SendHalt.Reason? {
+    /// - Parameter isBehind: the client may have written it before it read of the refusal (see `SendBarriers`).
+    mutating func refusal(of id: MessageID?, now: UInt64, isBehind: Bool = false) -> SendHalt.Reason? {
         guard let halted = halt else { return nil }
-        if halt?.ends(with: id, now: now) ?? true {
+        if halt?.ends(with: id, now: now, isBehind: isBehind) ?? true {
             halt = nil
             return nil
         }
