@@ -62,6 +62,8 @@ import Testing
     @Test(arguments: World.seeds(3)) func aCutBetweenIngressAndLeader(seed: UInt64) throws {
         let world = try World(seed: seed)
         let group = try world.conversation(.group, "ada", "bob")
+        // Until leadership is where it is meant to be, and stays.
+        world.run(5_000)
         let leader = try #require(world.cluster.leader(of: world.cluster.partition(of: group)))
         let away = try #require(world.cluster.nodeIDs.first { $0 != leader })
         let ada = try world.device("ada", "phone", at: away)
