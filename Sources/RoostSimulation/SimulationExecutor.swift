@@ -65,8 +65,9 @@ package final class SimulationExecutor: SerialExecutor, TaskExecutor, @unchecked
     /// Runs all that is due until `condition` holds or `deadline` (virtual) is reached; says whether it held.
     @discardableResult
     package func run(until deadline: UInt64, while condition: () -> Bool = { true }) -> Bool {
+        let was = running
         running = true
-        defer { running = false }
+        defer { running = was }
         while condition() {
             steps += 1
             if !ready.isEmpty {

@@ -128,6 +128,7 @@ extension SQLiteStore {
         } catch {
             if case .full = error { throw error }
             poison.withLock { $0 = $0 ?? error }
+            if case .damagedState(let partition?, _) = error { distrusted.distrust(partition) }
             throw error
         }
     }

@@ -25,6 +25,10 @@ extension StoreError {
         case .SQLITE_FULL, .SQLITE_READONLY: return .full(text)
         case .SQLITE_CORRUPT, .SQLITE_NOTADB: return .corrupt(text)
         case .SQLITE_IOERR, .SQLITE_CANTOPEN:
+            // A sector that can't be read is as lost as one that reads otherwise: nothing was written.
+            if [.SQLITE_IOERR_READ, .SQLITE_IOERR_SHORT_READ, .SQLITE_IOERR_CORRUPTFS].contains(code) {
+                return .corrupt(text)
+            }
             let reason = systemError == 0 ? text : "\(text): \(String(cString: strerror(systemError)))"
             if !isOfSync(code), isSpace(systemError) || hasNoSpace(directory) { return .full(reason) }
             return .failed(reason)
@@ -37,7 +41,7 @@ extension StoreError {
 
     /// After a sync that failed nothing is known, whatever the reason.
     private static func isOfSync(_ code: ResultCode) -> Bool {
-        [.SQLITE_IOERR_FSYNC, .SQLITE_IOERR_DIR_FSYNC, .SQLITE_IOERR_READ, .SQLITE_IOERR_SHORT_READ].contains(code)
+        code == .SQLITE_IOERR_FSYNC || code == .SQLITE_IOERR_DIR_FSYNC
     }
 
     private static func hasNoSpace(_ directory: String?) -> Bool {

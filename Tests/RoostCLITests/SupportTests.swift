@@ -65,7 +65,9 @@ import Testing
         let lines = StatusTable.lines(
             cluster: try json(
                 """
-                {"cluster":"dev","node_id":"node-1","ring":{"version":4,"replication":2},"members":[
+                {"cluster":"dev","node_id":"node-1","ring":{"version":4,"replication":2},"storage":{"full":true,
+                "damaged_rows":3,"repaired_rows":2,"waiting_rows":1,"rebuilt_partitions":0,
+                "scrub":{"percent":40,"last_pass_at":null}},"members":[
                 {"id":"node-1","status":"alive","epoch":7,"incarnation":1,"host":"127.0.0.1"},
                 {"id":"node-2","status":"dead","epoch":8,"incarnation":0,"host":"127.0.0.1"}]}
                 """),
@@ -79,6 +81,10 @@ import Testing
         #expect(lines[3] == "node-1  alive   127.0.0.1  7      1            1      1")
         #expect(lines[4] == "node-2  dead    127.0.0.1  8      0            0      1")
         #expect(lines[6] == "2 partitions here, 3 conversations, 1 replicas being filled, WITHOUT A LEADER: 1")
-        #expect(lines[9] == "node-1 - node-2  no         1.23 ms     5 B")
+        #expect(
+            lines[7]
+                == "node-1's database: NO SPACE, it leads nothing; 3 rows found damaged, 2 written again; "
+                + "1 WAIT for another replica; 40 % checked")
+        #expect(lines[10] == "node-1 - node-2  no         1.23 ms     5 B")
     }
 }

@@ -2,6 +2,7 @@ import RoostModel
 import RoostNode
 import RoostProtocol
 import RoostSimulation
+import RoostStorage
 import Testing
 
 /// Everything at once: nodes die and come back, links are cut and stall, devices come, go and move, members change, while
@@ -37,6 +38,30 @@ import Testing
         }
         world.expectWhole()
     }
+
+    /// The same with disks that flip bits and fill up: of each row one copy at most is damaged.
+    @Test(arguments: World.seeds(4)) func losesNothingOnBadDisks(seed: UInt64) throws {
+        let world = try World(seed: seed) { $0.durability.scrubMinRowsPerSecond = 5_000 }
+        let names = ["ada", "bob", "cyd", "dan"]
+        let group = try world.conversation(.group, "ada", "bob", "cyd", "dan")
+        let channel = try world.conversation(.channel, "bob", "ada", "cyd")
+        for name in names { try world.device(name, "phone", waits: false) }
+        let chaos = Chaos(world: world, names: names, group: group, channel: channel)
+        chaos.hasBadDisks = true
+        while world.cluster.executor.now < 40_000_000_000 { try chaos.step() }
+        try chaos.heal()
+        let healed = world.run(120_000) {
+            world.cluster.nodeIDs.allSatisfy { node in
+                let view = world.cluster.onNode(node) { $0.storageView }
+                return view?.lastScrubAt ?? 0 > chaos.healedAt && view?.waitingRows == 0
+                    && view?.damagedRows == view?.repairedRows
+            }
+        }
+        let views = world.cluster.nodeIDs.compactMap { node in world.cluster.onNode(node) { $0.storageView } }
+        #expect(healed, "seed \(seed): \(views)")
+        #expect(chaos.flips > 5, "seed \(seed)")
+        world.expectWhole()
+    }
 }
 
 private final class Chaos {
@@ -47,6 +72,12 @@ private final class Chaos {
     private var cuts: [(NodeID, NodeID)] = []
     private var count = 0
     private var isOut = false
+    var hasBadDisks = false
+    private(set) var flips = 0
+    /// Microseconds since 1970, of the nodes' clocks.
+    private(set) var healedAt: Int64 = 0
+    private var flipped: Set<LogDamage> = []
+    private var full: SimulationStorage?
 
     init(world: World, names: [String], group: ConversationID, channel: ConversationID) {
         self.world = world
@@ -72,10 +103,38 @@ private final class Chaos {
         case 18, 19: world.pick(world.devices)?.disconnect()
         case 20, 21: world.pick(world.devices)?.connect(to: world.pick(cluster.nodeIDs))
         case 22: changeMembers()
+        case 23...30 where hasBadDisks: flipOne()
+        case 31 where hasBadDisks:
+            let table = world.pick(["members", "cursors", "messages", "message_ids", "accounts", "send_orders"])
+            guard let disk = anyDisk(), let table else { break }
+            disk.damageState(PartitionID(UInt16(world.random(0...3))), table: table)
+        case 32 where hasBadDisks && full == nil:
+            full = anyDisk()
+            full?.setFull(true)
+        case 33...36: emptyDisk()
         default: break
         }
         let broken = cluster.checkInvariants()
         #expect(broken.isEmpty, "seed \(world.seed): \(broken.prefix(4))")
+    }
+
+    private func anyDisk() -> SimulationStorage? {
+        world.pick(cluster.nodeIDs).flatMap { cluster.running[$0]?.storage }
+    }
+
+    private func flipOne() {
+        guard let disk = anyDisk() else { return }
+        let partition = PartitionID(UInt16(world.random(0...3)))
+        guard let last = try? disk.database.loadPartition(partition).lastIndex, last > 0 else { return }
+        let index = UInt64(world.random(1...Int(last)))
+        // Another copy must be whole.
+        guard flipped.insert(LogDamage(partition, index, .checksum)).inserted else { return }
+        if disk.flipBit(partition, index) { flips += 1 }
+    }
+
+    private func emptyDisk() {
+        full?.setFull(false)
+        full = nil
     }
 
     private func send() {
@@ -129,6 +188,8 @@ private final class Chaos {
 
     func heal() throws {
         while !cuts.isEmpty { healOne() }
+        emptyDisk()
         for node in cluster.nodeIDs { try cluster.start(node) }
+        healedAt = cluster.nodeIDs.compactMap { cluster.running[$0]?.node.wall() }.max() ?? 0
     }
 }

@@ -16,8 +16,7 @@ import Testing
     }
 
     private func storage(_ world: World, _ node: NodeID) -> NodeView.Storage? {
-        guard let running = world.cluster.running[node]?.node else { return nil }
-        return world.cluster.await { await running.view() }?.storage
+        world.cluster.onNode(node) { $0.storageView }
     }
 
     private func send(_ world: World, _ device: SimulationDevice, _ id: ConversationID, _ count: Int) {
@@ -84,7 +83,7 @@ import Testing
 
     /// Rows that Raft must have before it starts come from others first.
     @Test(arguments: World.seeds(2))
-    func aDamagedTailIsFetchedBeforeTheGroupStarts(seed: UInt64) throws {
+    func rowsOfUnknownTermAreFetchedBeforeTheGroupStarts(seed: UInt64) throws {
         let world = try make(seed: seed, scrubbing: false)
         let group = try world.conversation(.group, "anna", "bert")
         let anna = try world.device("anna", "phone", at: world.node(1))
@@ -96,7 +95,8 @@ import Testing
         let last = try disk.database.loadPartition(partition).lastIndex
         world.cluster.kill(victim)
         #expect(disk.flipBit(partition, last) && disk.flipBit(partition, 1))
-        #expect(try disk.database.loadPartition(partition).missing.map(\.index) == [1, last])
+        // The survey ends where a term is not known: the rest is met when that is mended.
+        #expect(try disk.database.loadPartition(partition).missing.map(\.index) == [1])
         send(world, anna, group, 5)
         try world.cluster.start(victim)
         #expect(world.run(20_000) { storage(world, victim)?.repairedRows == 2 }, "seed \(seed)")

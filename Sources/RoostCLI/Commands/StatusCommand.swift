@@ -68,6 +68,7 @@ enum StatusTable {
             })
         lines.append("")
         lines.append(summary(partitions))
+        if let storage = cluster["storage"] { lines.append("\(asked)'s database: \(summary(storage: storage))") }
         let peers = linkRows(links)
         if !peers.isEmpty {
             lines.append("")
@@ -88,6 +89,22 @@ enum StatusTable {
         if leaderless.isEmpty { return line + ", all with a leader" }
         let ids = leaderless.prefix(16).map { text($0["id"]) }.joined(separator: ", ")
         return line + ", WITHOUT A LEADER: \(ids)" + (leaderless.count > 16 ? ", …" : "")
+    }
+
+    private static func summary(storage: JSONValue) -> String {
+        func number(_ key: String) -> Int { storage[key]?.intValue ?? 0 }
+        var parts: [String] = []
+        if storage["full"] == .bool(true) { parts.append("NO SPACE, it leads nothing") }
+        if number("damaged_rows") > 0 {
+            parts.append("\(number("damaged_rows")) rows found damaged, \(number("repaired_rows")) written again")
+        }
+        if number("waiting_rows") > 0 { parts.append("\(number("waiting_rows")) WAIT for another replica") }
+        if number("rebuilt_partitions") > 0 {
+            parts.append("\(number("rebuilt_partitions")) partitions made anew from the log")
+        }
+        let last = storage["scrub"]?["last_pass_at"]?.stringValue
+        parts.append("\(text(storage["scrub"]?["percent"])) % checked" + (last.map { ", all of it at \($0)" } ?? ""))
+        return parts.joined(separator: "; ")
     }
 
     /// Peer, connected, round trip, queue.

@@ -12,9 +12,14 @@ extension Node {
     /// Tells Raft and the other nodes what has changed.
     func tellFitness() {
         let now = context.clock.now()
-        let unfit = repairs.partitions.filter { id in
+        for (id, target) in rebuilding {
+            let isDone = partitions[id]?.onCore { $0.state.appliedIndex >= min(target, $0.raft.lastIndex) } ?? false
+            if isDone { rebuilding[id] = nil }
+        }
+        let holed = repairs.partitions.filter { id in
             repairs.oldest(of: id).map { now >= $0 + Self.patience } ?? false
         }
+        let unfit = Set(holed).union(rebuilding.keys).sorted()
         guard unfit != ownUnfit.partitions || isFull != ownUnfit.isFull else { return }
         let before = Set(ownUnfit.partitions)
         ownUnfit = Unfitness(isFull: isFull, partitions: unfit)

@@ -55,8 +55,11 @@ extension Node {
         if id == 0 { signingKeyList = restored.state.signingKeys }
         let unreachable = layout[Int(id.value)].filter { !isUp($0) }
         let draining = drainingPeers.sorted() + (phase == .draining ? [me] : [])
+        if rebuilding[id] != nil { rebuilding[id] = restored.lastIndex }
         let full = isFull
+        let isWhole = rebuilding[id] == nil
         partition.onCore { partition in
+            if !isWhole { partition.receive(.fitness(false)) }
             partition.start()
             for node in unreachable { partition.receive(.peerUnreachable(node)) }
             for node in draining { partition.receive(.draining(node)) }
@@ -83,6 +86,7 @@ extension Node {
 
     /// In order behind all that the replica has written.
     private func clearState(of id: PartitionID, because damage: String) {
+        rebuilding[id] = .max
         context.counters.statesRebuilt.increment()
         context.logger.error("\(damage); the tables of partition \(id) are made anew from its log")
         write(PartitionWrite(partition: id, clearsState: true), urgent: true) { [weak self] in

@@ -64,7 +64,7 @@ extension Node {
 
     // MARK: What operators see
 
-    var storageView: NodeView.Storage {
+    package var storageView: NodeView.Storage {
         var view = NodeView.Storage()
         view.isFull = isFull
         view.damagedRows = context.counters.damagedRows.value

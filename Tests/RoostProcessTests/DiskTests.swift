@@ -1,0 +1,136 @@
+import Foundation
+import Testing
+
+extension ProcessSuite {
+    /// What happens to a node whose disk is full or damaged, and to the cluster around it.
+    @Suite("Disks that fill up or go bad")
+    struct DiskTests {
+        private func storage(_ cluster: ProcessCluster, _ node: Int) async throws -> JSON {
+            try await cluster.admin(node, "/admin/cluster").json["storage"]
+        }
+
+        private func leads(_ cluster: ProcessCluster, _ node: Int) async throws -> Int {
+            let own = cluster.nodes[node].id
+            return try await cluster.admin(node, "/admin/partitions").json.array.count { $0["leader"].string == own }
+        }
+
+        @Test("A full disk: the node leads nothing and serves on, and is back by itself", .timeLimit(.minutes(6)))
+        func fullDisk() async throws {
+            let cluster = try ProcessCluster()
+            let data = cluster.directory + "/data/node-1"
+            try FileManager.default.createDirectory(atPath: data, withIntermediateDirectories: true)
+            guard mount("none", data, "tmpfs", 0, "size=32m") == 0 else {
+                cluster.remove()
+                print("skipped: no file system of its own can be mounted here")
+                return
+            }
+            defer {
+                cluster.remove()
+                umount2(data, Int32(MNT_DETACH))
+            }
+            try await cluster.startAll()
+            let alice = try await cluster.account("alice", at: 0)
+            let bob = try await cluster.account("bob", at: 1)
+            let talk = try await cluster.conversation("group", alice, with: [bob], name: "talk")
+            let phone = try await cluster.live(bob, "phone", at: 0)
+            let desk = try await cluster.live(alice, "desk", at: 1)
+            #expect(try await desk.say("before", to: talk)["op"].string == "accepted")
+
+            let ballast = data + "/ballast"
+            try Self.fill(ballast)
+            var said = 1
+            try await eventually("it notices", within: .seconds(30)) {
+                said += 1
+                #expect(try await desk.say("full \(said)", to: talk)["op"].string == "accepted")
+                return try await self.storage(cluster, 0)["full"].bool == true
+            }
+            try await eventually("it leads nothing", within: .seconds(20)) { try await self.leads(cluster, 0) == 0 }
+            #expect(try await cluster.admin(0, "/readyz").status == 200)
+            // Its sessions are served: what others lead is taken and delivered there.
+            let own = try await cluster.live(alice, "tablet", at: 0)
+            #expect(try await own.say("from the full node", to: talk)["op"].string == "accepted")
+            try await eventually("bob hears it there") { phone.contents.contains("from the full node") }
+            let page = try await cluster.api(
+                0, "GET", "conversations/\(talk)/messages?size=100", token: alice.token)
+            #expect(page.status == 200 && page.json.array.count == said + 1)
+
+            try FileManager.default.removeItem(atPath: ballast)
+            try await eventually("there is space again", within: .seconds(20)) {
+                try await self.storage(cluster, 0)["full"].bool == false
+            }
+            try await eventually("it leads again", within: .seconds(30)) { try await self.leads(cluster, 0) > 0 }
+            #expect(try await own.say("after", to: talk)["op"].string == "accepted")
+            try await eventually("bob has all of it") { phone.contents.count == said + 2 }
+            #expect(try cluster.child(0).status == nil)
+        }
+
+        /// Until nothing fits any more.
+        private static func fill(_ path: String) throws {
+            let descriptor = open(path, O_WRONLY | O_CREAT, 0o600)
+            defer { close(descriptor) }
+            for size in [1 << 20, 4096] {
+                let block = [UInt8](repeating: 1, count: size)
+                while write(descriptor, block, size) == size {}
+            }
+        }
+
+        @Test("A flipped bit in a message is found and mended", .timeLimit(.minutes(6)))
+        func flippedBit() async throws {
+            try await ProcessCluster.run { cluster in
+                let alice = try await cluster.account("alice", at: 0)
+                let bob = try await cluster.account("bob", at: 1)
+                let talk = try await cluster.conversation("group", alice, with: [bob], name: "talk")
+                let desk = try await cluster.live(alice, "desk", at: 0)
+                for number in 0..<5 {
+                    #expect(try await desk.say("needle-\(number)-haystack", to: talk)["op"].string == "accepted")
+                }
+                // A drained stop moves everything to the main file.
+                #expect(try await cluster.terminate(2) == .code(0))
+                let file = URL(fileURLWithPath: cluster.directory + "/data/node-3/roost.db")
+                var bytes = try Data(contentsOf: file)
+                let place = try bytes.range(of: Data("needle-2-haystack".utf8)).orThrow("the message is not there")
+                bytes[place.lowerBound] ^= 1
+                try bytes.write(to: file)
+                try cluster.start(2)
+                try await cluster.ready([2])
+                try await eventually("it is mended", within: .seconds(30)) {
+                    let storage = try await self.storage(cluster, 2)
+                    return storage["repaired_rows"].int == 1 && storage["damaged_rows"].int == 1
+                }
+                let metrics = String(decoding: try await cluster.admin(2, "/metrics").body, as: UTF8.self)
+                #expect(metrics.contains("roost_storage_damaged_rows_total 1"))
+                #expect(metrics.contains("roost_storage_repaired_rows_total 1"))
+                #expect(try cluster.child(2).errors.contains("the row's checksum does not match"))
+                try await eventually("every row was checked", within: .seconds(30)) {
+                    try await self.storage(cluster, 2)["scrub"]["last_pass_at"].string != nil
+                }
+            }
+        }
+
+        @Test("A database that is none any more is set aside; the others serve", .timeLimit(.minutes(6)))
+        func brokenDatabase() async throws {
+            try await ProcessCluster.run { cluster in
+                let alice = try await cluster.account("alice", at: 0)
+                let bob = try await cluster.account("bob", at: 1)
+                let talk = try await cluster.conversation("group", alice, with: [bob], name: "talk")
+                try await cluster.kill(2)
+                let data = cluster.directory + "/data/node-3"
+                let file = URL(fileURLWithPath: data + "/roost.db")
+                let former = try Data(contentsOf: file).count
+                try Data(repeating: 0x5a, count: former).write(to: file)
+                try? FileManager.default.removeItem(atPath: data + "/roost.db-wal")
+                try cluster.start(2)
+                try await eventually("it lives") { (try? await cluster.admin(2, "/livez"))?.status == 200 }
+                let asides = try FileManager.default.contentsOfDirectory(atPath: data).filter {
+                    $0.hasPrefix("damaged-")
+                }
+                #expect(asides.count == 1)
+                let kept = try Data(contentsOf: URL(fileURLWithPath: "\(data)/\(asides.first ?? "")/roost.db"))
+                #expect(kept.count == former && kept.allSatisfy { $0 == 0x5a })
+                #expect(try cluster.child(2).errors.contains("the database was damaged"))
+                let desk = try await cluster.live(alice, "desk", at: 0)
+                #expect(try await desk.say("on we go", to: talk)["op"].string == "accepted")
+            }
+        }
+    }
+}
