@@ -163,6 +163,12 @@ package final class SimulationDevice: @unchecked Sendable {
         }
     }
 
+    /// Slow no more, in this session either.
+    package func hurry() {
+        acknowledgeAfter = 100_000...3_000_000
+        session?.acknowledgeAfter = 100_000...3_000_000
+    }
+
     /// The connection breaks.
     package func disconnect() { session?.disconnect() }
 

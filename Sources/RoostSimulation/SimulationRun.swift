@@ -111,6 +111,7 @@ package struct SimulationRun {
     /// Everything accepted is delivered to every device, replicas agree, presence converges, queues drain.
     private mutating func settle() {
         let checker = SimulationChecker(cluster, workload.devices)
+        for device in workload.devices { device.hurry() }
         breaches += checker.settle(milliseconds: 120_000)
         if breaches.isEmpty { answersAgain() }
         if breaches.isEmpty { breaches += checker.settle(milliseconds: 60_000) }

@@ -1,3 +1,5 @@
+package import RoostModel
+
 /// Bounds of one partition's state. Part of what decides entries: the same on every replica of a cluster.
 package struct StateLimits: Sendable, Equatable {
     /// Current members of a group or channel.
@@ -15,6 +17,8 @@ package struct StateLimits: Sendable, Equatable {
     package var signingKeys: Int
     /// A session's last send to a conversation is forgotten when it is this many log indexes behind.
     package var sendOrderLifetime: UInt64
+    /// Rules broken on purpose, in simulations.
+    package var planted: PlantedFaults = []
 
     /// `conversationsPerUser` is for the whole cluster here; its share of one partition, rounded up, is what counts.
     package init(

@@ -27,6 +27,8 @@ extension Node {
         switch result {
         case .success:
             item.completion()
+        case .failure where configuration.planted.contains(.ignoresFailedSync):
+            item.completion()
         case .failure(let error):
             storageFailed(error, doing: "writing to the database")
             guard case .full = error, failure == nil else { return }

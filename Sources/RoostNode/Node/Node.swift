@@ -130,7 +130,7 @@ package actor Node {
         limits.batchDelay = UInt64(configuration.timing.presenceBatchMilliseconds) * 1_000_000
         presence = PresenceTable(me: context.id, epoch: facts.epoch, limits: limits)
         for node in configuration.nodes { peers[node.id] = Peer(id: node.id, context: context) }
-        receivers = Array(repeating: StreamReceiver(), count: configuration.partitions)
+        receivers = Array(repeating: StreamReceiver(planted: configuration.planted), count: configuration.partitions)
     }
 
     var partitionCount: Int { receivers.count }
