@@ -169,6 +169,9 @@ package final class SimulationDevice: @unchecked Sendable {
         session?.acknowledgeAfter = 100_000...3_000_000
     }
 
+    /// It is out of the network's reach, and comes back by another.
+    package func vanish() { session?.vanish() }
+
     /// The connection breaks.
     package func disconnect() { session?.disconnect() }
 
