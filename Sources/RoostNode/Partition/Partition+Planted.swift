@@ -12,7 +12,7 @@ extension Partition {
     func acceptEarly(_ batch: [Proposing]) {
         for item in batch {
             var body = item.payload
-            guard case .send(let send)? = try? Command(decoding: &body),
+            guard let send = (try? Command(decoding: &body))?.sending,
                 let last = state.lastSeq(of: send.conversation)
             else { continue }
             reply(.sent(conversation: send.conversation, seq: last + 1, sentAt: hlc.last), to: item.origin)
