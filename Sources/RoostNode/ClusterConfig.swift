@@ -84,6 +84,10 @@ package struct ClusterConfig: Sendable, Equatable {
         /// Under load a batch may gather this long before it is synced.
         package var gatherMicroseconds = 0
         package var readerThreads = 2
+        /// Messages older than this are removed; 0: never.
+        package var retentionSeconds = 0
+        /// How long a removed message's id is still known.
+        package var idRetentionSeconds = 2_592_000
         package init() {}
     }
 

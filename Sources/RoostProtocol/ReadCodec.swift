@@ -15,6 +15,7 @@ private enum ReadTag: UInt8 {
     case message = 11
     case pending = 12
     case backlog = 13
+    case knownDevices = 14
 }
 
 extension ReadRequest: WireValue {
@@ -30,6 +31,9 @@ extension ReadRequest: WireValue {
         case .devices(let user):
             buffer.writeByte(ReadTag.devices.rawValue)
             buffer.writeID(user)
+        case .knownDevices(let users):
+            buffer.writeByte(ReadTag.knownDevices.rawValue)
+            buffer.writeArray(users)
         case .openSession(let user, let device):
             buffer.writeByte(ReadTag.openSession.rawValue)
             buffer.writeID(user)
@@ -81,6 +85,7 @@ extension ReadRequest: WireValue {
         case .account: self = .account(try buffer.readID())
         case .accounts: self = .accounts
         case .devices: self = .devices(try buffer.readID())
+        case .knownDevices: self = .knownDevices(try buffer.readArray())
         case .openSession: self = .openSession(user: try buffer.readID(), device: try buffer.readDevice())
         case .conversation: self = .conversation(try buffer.readID())
         case .conversations: self = .conversations(try buffer.readID())

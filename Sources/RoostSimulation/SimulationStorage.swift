@@ -14,6 +14,9 @@ package final class SimulationStorage: Storage, @unchecked Sendable {
     private let executor: SimulationExecutor
     private var queue: [(work: Work, done: @Sendable (Result<Void, StoreError>) -> Void)] = []
     private var busy = false
+    /// Everything queued may wait for a write that may not.
+    private var allMayWait = true
+    private var waiting: SimulationTimer?
     private var crashed = false
     private var counted = StorageMetrics()
 
@@ -29,7 +32,10 @@ package final class SimulationStorage: Storage, @unchecked Sendable {
     }
 
     package func submit(_ submissions: [StorageSubmission]) {
-        for item in submissions { queue.append((.write(item.write), item.completion)) }
+        for item in submissions {
+            queue.append((.write(item.write), item.completion))
+            allMayWait = allMayWait && item.mayWait
+        }
         pump()
     }
 
@@ -40,17 +46,30 @@ package final class SimulationStorage: Storage, @unchecked Sendable {
         _ facts: NodeFacts, completion: @escaping @Sendable (Result<Void, StoreError>) -> Void
     ) {
         queue.append((.facts(facts), completion))
+        allMayWait = false
         pump()
     }
 
     private func pump() {
         guard !busy, !queue.isEmpty, !crashed else { return }
+        if allMayWait {
+            guard waiting == nil else { return }
+            waiting = executor.schedule(after: 5_000_000_000) { [weak self] in
+                self?.waiting = nil
+                self?.allMayWait = false
+                self?.pump()
+            }
+            return
+        }
+        waiting?.cancel()
+        waiting = nil
         busy = true
         executor.schedule(after: executor.random(100_000...1_500_000)) { [self] in
             guard !crashed else { return }
             busy = false
             let batch = queue
             queue.removeAll()
+            allMayWait = true
             for (done, result) in commit(batch) { done(result) }
             pump()
         }

@@ -29,7 +29,8 @@ extension SQLiteStore {
             var messages: [StoredMessage] = []
             var bytes = 0
             while let row = try rows.next() {
-                let message = try Self.message(row, partition, conversation)
+                // Removed since the caller looked where the floor is.
+                guard let message = try Self.message(row, partition, conversation) else { continue }
                 bytes += message.message.content.readableBytes
                 if bytes > maxBytes && !messages.isEmpty { break }
                 messages.append(message)
@@ -60,12 +61,13 @@ extension SQLiteStore {
 
     private static func message(
         _ row: Row, _ partition: PartitionID, _ conversation: ConversationID
-    ) throws(StoreError) -> StoredMessage {
+    ) throws(StoreError) -> StoredMessage? {
         let index = try row.bits(1)
         let send = try SendCommand(row, position: LogPosition(partition, index), first: 3)
         guard send.conversation == conversation else {
             throw .corrupt("partition \(partition), index \(index): the message is of another conversation")
         }
+        guard send.removedHash == nil else { return nil }
         return StoredMessage(
             index: index,
             message: Message(
@@ -111,7 +113,8 @@ private struct SeqSearch {
             let middle = high - (high - low) / 2
             if try sentAt(middle) < stamp { low = middle } else { high = middle - 1 }
         }
-        return low < bounds.lowerBound ? 0 : low
+        // What is below all rows was removed, and was sent before what is there.
+        return low
     }
 
     private func edge(_ function: String) throws -> UInt64? {

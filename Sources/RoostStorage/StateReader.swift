@@ -61,7 +61,8 @@ struct StateReader {
     private func conversations() throws -> [ConversationRow] {
         try rows(
             """
-            SELECT k.id, c.type, c.name, c.created_at, c.parameters_hash, coalesce(m.seq, 0), coalesce(m.sent_at, 0)
+            SELECT k.id, c.type, c.name, c.created_at, c.parameters_hash, coalesce(m.seq, 0), coalesce(m.sent_at, 0),
+                c.floor, c.id_floor, c.mark_seq, c.mark_at
             FROM conversation_keys k CROSS JOIN conversations c ON c.conversation = k.key
             LEFT JOIN messages m ON m.conversation = k.key
                 AND m.seq = (SELECT max(seq) FROM messages WHERE conversation = k.key)
@@ -71,7 +72,10 @@ struct StateReader {
             ConversationRow(
                 id: ConversationID(try row.uuid(0)), type: try row.tag(1), name: try row.optionalText(2),
                 createdAt: try row.integer(3), parametersHash: try row.bits(4), lastSeq: try row.bits(5),
-                lastSentAt: try row.integer(6))
+                lastSentAt: try row.integer(6),
+                retention: ConversationRetention(
+                    floor: try row.bits(7), idFloor: try row.bits(8), markSeq: try row.bits(9),
+                    markAt: try row.integer(10)))
         }
     }
 

@@ -82,6 +82,7 @@ package actor Node {
         var order: UInt64
         var write: PartitionWrite
         var urgent: Bool
+        var mayWait = false
         var completion: @Sendable () -> Void
     }
 
@@ -197,9 +198,12 @@ package actor Node {
         needTurn()
     }
 
-    func write(_ write: PartitionWrite, urgent: Bool, completion: @escaping @Sendable () -> Void) {
+    func write(
+        _ write: PartitionWrite, urgent: Bool, mayWait: Bool = false, completion: @escaping @Sendable () -> Void
+    ) {
         writeCount += 1
-        let item = PendingWrite(order: writeCount, write: write, urgent: urgent, completion: completion)
+        let item = PendingWrite(
+            order: writeCount, write: write, urgent: urgent, mayWait: mayWait, completion: completion)
         if stalledWrites[write.partition] != nil {
             stalledWrites[write.partition]?.append(item)
         } else {
@@ -252,7 +256,7 @@ package actor Node {
         for item in batch { writesInFlight[item.write.partition, default: 0] += 1 }
         context.storage.submit(
             batch.map { item in
-                StorageSubmission(write: item.write, urgent: item.urgent) { [weak self] result in
+                StorageSubmission(write: item.write, urgent: item.urgent, mayWait: item.mayWait) { [weak self] result in
                     self?.onCore { $0.written(item, result) }
                 }
             })
@@ -291,5 +295,8 @@ package actor Node {
         if phase == .starting { checkServing() }
         if ticks % 5 == 0 { ensureSigningKey() }
         sweepDevices(tick: ticks)
+        // One partition after the other.
+        let led = sortedPartitions
+        if !led.isEmpty { led[Int(ticks % UInt64(led.count))].onCore { $0.sweepRetention() } }
     }
 }

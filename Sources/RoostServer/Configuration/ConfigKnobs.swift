@@ -63,6 +63,8 @@ package enum ConfigKnobs {
         [
             .init("gather_us", \.gatherMicroseconds, 0...100_000),
             .init("reader_threads", \.readerThreads, 1...64),
+            .init("retention_seconds", \.retentionSeconds, 0...3_153_600_000),
+            .init("id_retention_seconds", \.idRetentionSeconds, 60...3_153_600_000),
         ]
     }
 }
