@@ -94,6 +94,10 @@ package struct ClusterConfig: Sendable, Equatable {
         package var scrubDays = 7
         /// At least so many a second, however small the database is.
         package var scrubMinRowsPerSecond = 200
+        /// Messages older than this are removed; 0: never.
+        package var retentionSeconds = 0
+        /// How long a removed message's id is still known.
+        package var idRetentionSeconds = 2_592_000
         package init() {}
     }
 

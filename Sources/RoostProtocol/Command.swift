@@ -22,6 +22,10 @@ public indirect enum Command: Sendable, Equatable {
     case forgetDevices([DeviceSighting])
     /// In every partition with conversations: the cursors of devices that were given up.
     case dropCursors([DeviceSighting])
+    /// The content of messages up to a seq is removed.
+    case raiseFloors([FloorRaise])
+    /// The ids of messages up to a seq are forgotten; only of messages whose content is removed.
+    case raiseIDFloors([FloorRaise])
 }
 
 extension Command {
@@ -73,9 +77,11 @@ public struct SendCommand: Sendable, Equatable {
     /// One JSON value, as the sender wrote it.
     public var content: ByteBuffer
     public var order: SendOrder
+    /// Set where type and content are removed: what `ContentHash` gave for them.
+    public var removedHash: UInt64?
     public init(
         conversation: ConversationID, peer: UserID?, sender: UserID, device: DeviceID, id: MessageID, type: String,
-        content: ByteBuffer, order: SendOrder
+        content: ByteBuffer, order: SendOrder, removedHash: UInt64? = nil
     ) {
         self.conversation = conversation
         self.peer = peer
@@ -85,6 +91,7 @@ public struct SendCommand: Sendable, Equatable {
         self.type = type
         self.content = content
         self.order = order
+        self.removedHash = removedHash
     }
 }
 

@@ -3,7 +3,7 @@ internal import RoostModel
 
 /// First byte of an encoded command. Stands in logs on disk: a number is never given twice, and a command that gets
 /// another field gets another number.
-private enum CommandTag: UInt8 {
+enum CommandTag: UInt8 {
     case send = 1
     case createAccount = 2
     case setAccountDisabled = 3
@@ -16,6 +16,9 @@ private enum CommandTag: UInt8 {
     case seeDevices = 10
     case forgetDevices = 11
     case dropCursors = 12
+    case strippedSend = 13
+    case raiseFloors = 14
+    case raiseIDFloors = 15
 }
 
 extension Command: WireValue {
@@ -24,7 +27,7 @@ extension Command: WireValue {
     public func encode(into buffer: inout ByteBuffer) {
         switch self {
         case .send(let send):
-            buffer.writeByte(CommandTag.send.rawValue)
+            buffer.writeByte((send.removedHash == nil ? CommandTag.send : .strippedSend).rawValue)
             send.encode(into: &buffer)
         case .createAccount(let account):
             buffer.writeByte(CommandTag.createAccount.rawValue)
@@ -63,6 +66,12 @@ extension Command: WireValue {
         case .dropCursors(let devices):
             buffer.writeByte(CommandTag.dropCursors.rawValue)
             buffer.writeArray(devices)
+        case .raiseFloors(let raises):
+            buffer.writeByte(CommandTag.raiseFloors.rawValue)
+            buffer.writeArray(raises)
+        case .raiseIDFloors(let raises):
+            buffer.writeByte(CommandTag.raiseIDFloors.rawValue)
+            buffer.writeArray(raises)
         }
     }
 
@@ -93,6 +102,9 @@ extension Command: WireValue {
         case .seeDevices: self = .seeDevices(try buffer.readArray())
         case .forgetDevices: self = .forgetDevices(try buffer.readArray())
         case .dropCursors: self = .dropCursors(try buffer.readArray())
+        case .strippedSend: self = .send(try SendCommand(readingStripped: &buffer))
+        case .raiseFloors: self = .raiseFloors(try buffer.readArray())
+        case .raiseIDFloors: self = .raiseIDFloors(try buffer.readArray())
         }
     }
 }
@@ -133,27 +145,37 @@ extension SendCommand: WireValue {
         buffer.writeID(sender)
         buffer.writeDevice(device)
         buffer.writeID(id)
-        buffer.writeText(type)
+        if removedHash == nil { buffer.writeText(type) }
         buffer.writeInteger(order.session.value)
         buffer.writeVarint(order.run)
         buffer.writeVarint(order.counter)
         buffer.writeVarint(order.base)
-        buffer.writeBlob(content)
+        if let removedHash { buffer.writeInteger(removedHash) } else { buffer.writeBlob(content) }
     }
 
     init(reading buffer: inout ByteBuffer) throws(PeerCodecError) {
+        try self.init(reading: &buffer, stripped: false)
+    }
+
+    /// The same fields without type and content, and the hash of those.
+    fileprivate init(readingStripped buffer: inout ByteBuffer) throws(PeerCodecError) {
+        try self.init(reading: &buffer, stripped: true)
+    }
+
+    private init(reading buffer: inout ByteBuffer, stripped: Bool) throws(PeerCodecError) {
         let conversation: ConversationID = try buffer.readID()
         let peer = try buffer.readOptional("peer", of: UserID.self)
         let sender: UserID = try buffer.readID()
         let device = try buffer.readDevice()
         let id: MessageID = try buffer.readID()
-        let type = try buffer.readText("type", max: WireBounds.messageType)
+        let type = stripped ? "" : try buffer.readText("type", max: WireBounds.messageType)
         let order = SendOrder(
             session: SessionID(try buffer.readFixed()), run: try buffer.readVarint(as: UInt32.self, "run"),
             counter: try buffer.readVarint(), base: try buffer.readVarint())
+        let hash: UInt64? = stripped ? try buffer.readFixed() : nil
         self.init(
             conversation: conversation, peer: peer, sender: sender, device: device, id: id, type: type,
-            content: try buffer.readBlob(), order: order)
+            content: stripped ? ByteBuffer() : try buffer.readBlob(), order: order, removedHash: hash)
     }
 }
 

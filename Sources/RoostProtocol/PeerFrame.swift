@@ -152,11 +152,16 @@ public struct UnreadConversation: Sendable, Equatable {
     public var conversation: ConversationID
     public var cursor: UInt64
     public var head: UInt64
-    public init(slot: UInt32, conversation: ConversationID, cursor: UInt64, head: UInt64) {
+    /// What the device might have read above its cursor if the retention had not removed it: first and last seq.
+    public var lost: ClosedRange<UInt64>?
+    public init(
+        slot: UInt32, conversation: ConversationID, cursor: UInt64, head: UInt64, lost: ClosedRange<UInt64>? = nil
+    ) {
         self.slot = slot
         self.conversation = conversation
         self.cursor = cursor
         self.head = head
+        self.lost = lost
     }
 }
 

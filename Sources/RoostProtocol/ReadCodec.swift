@@ -15,6 +15,7 @@ private enum ReadTag: UInt8 {
     case message = 11
     case pending = 12
     case backlog = 13
+    case knownDevices = 14
     case replica = 20
 }
 
@@ -33,6 +34,9 @@ extension ReadRequest: WireValue {
         case .devices(let user):
             buffer.writeByte(ReadTag.devices.rawValue)
             buffer.writeID(user)
+        case .knownDevices(let users):
+            buffer.writeByte(ReadTag.knownDevices.rawValue)
+            buffer.writeArray(users)
         case .openSession(let user, let device):
             buffer.writeByte(ReadTag.openSession.rawValue)
             buffer.writeID(user)
@@ -89,6 +93,7 @@ extension ReadRequest: WireValue {
             self = .accounts(
                 after: try buffer.readOptional("after"), limit: try buffer.readVarint(as: UInt32.self, "limit"))
         case .devices: self = .devices(try buffer.readID())
+        case .knownDevices: self = .knownDevices(try buffer.readArray())
         case .openSession: self = .openSession(user: try buffer.readID(), device: try buffer.readDevice())
         case .conversation: self = .conversation(try buffer.readID())
         case .conversations: self = .conversations(try buffer.readID())

@@ -7,6 +7,8 @@ public enum ReadRequest: Sendable, Equatable {
     case accounts(after: UserID?, limit: UInt32)
     /// `.none` where there is no such user.
     case devices(UserID)
+    /// The devices of several users of the partition, together.
+    case knownDevices([UserID])
     /// Gives the session a generation; `device` must be registered. Answered with `.session`, or `.none` where the
     /// device is not known yet.
     case openSession(user: UserID, device: DeviceID)

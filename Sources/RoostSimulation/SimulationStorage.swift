@@ -34,6 +34,9 @@ package final class SimulationStorage: Storage, @unchecked Sendable {
     private var queue: [Item] = []
     private var underWay: [Item] = []
     private var busy = false
+    /// Everything queued may wait for a write that may not.
+    private var allMayWait = true
+    private var waiting: SimulationTimer?
     private var crashed = false
     private var failure: StoreError?
     private var stallHandler: (@Sendable (StoreError?) -> Void)?
@@ -72,7 +75,10 @@ package final class SimulationStorage: Storage, @unchecked Sendable {
             }
             return
         }
-        for item in submissions { queue.append((.write(item.write), item.completion)) }
+        for item in submissions {
+            queue.append((.write(item.write), item.completion))
+            allMayWait = allMayWait && item.mayWait
+        }
         pump()
     }
 
@@ -87,6 +93,7 @@ package final class SimulationStorage: Storage, @unchecked Sendable {
             return
         }
         queue.append((.facts(facts), completion))
+        allMayWait = false
         pump()
     }
 
@@ -101,6 +108,20 @@ package final class SimulationStorage: Storage, @unchecked Sendable {
             }
         }
         guard !behaviour.isFull else { return }
+        if allMayWait {
+            guard waiting == nil else { return }
+            waiting = executor.schedule(after: 5_000_000_000) { [weak self] in
+                guard let self else { return }
+                gate.pass { [self] in
+                    waiting = nil
+                    allMayWait = false
+                    pump()
+                }
+            }
+            return
+        }
+        waiting?.cancel()
+        waiting = nil
         busy = true
         executor.schedule(after: executor.random(behaviour.commit)) { [self] in
             guard !crashed else { return }
@@ -112,6 +133,7 @@ package final class SimulationStorage: Storage, @unchecked Sendable {
         guard !crashed else { return }
         underWay = queue
         queue.removeAll()
+        allMayWait = true
         // Synced in the first half of what is left, told in the second: a crash may come between.
         executor.schedule(after: executor.random(0...20_000)) { [self] in sync() }
     }

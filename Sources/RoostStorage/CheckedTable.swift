@@ -29,7 +29,14 @@ enum CheckedTable: UInt64, CaseIterable, Sendable {
         case .devices: ("devices", 3, ["partition", "user", "device", "start_at", "created_at", "seen_at"])
         case .signingKeys: ("signing_keys", 2, ["partition", "id", "secret", "created_at"])
         case .conversationKeys: ("conversation_keys", 1, ["key", "partition", "id"])
-        case .conversations: ("conversations", 1, ["conversation", "type", "name", "created_at", "parameters_hash"])
+        case .conversations:
+            (
+                "conversations", 1,
+                [
+                    "conversation", "type", "name", "created_at", "parameters_hash", "floor", "id_floor", "mark_seq",
+                    "mark_at",
+                ]
+            )
         case .members: ("members", 2, ["conversation", "user", "role", "ranges"])
         case .cursors: ("cursors", 3, ["conversation", "user", "device", "seq"])
         case .sendOrders: ("send_orders", 2, ["conversation", "session", "run", "counter", "idx"])

@@ -13,6 +13,8 @@ enum Connections {
     static func openWriter(path: String, options: SQLiteStore.Options) throws -> DatabaseQueue {
         let writer = try DatabaseQueue(path: path, configuration: configuration(options))
         try writer.inDatabase { db in
+            // Counts only in a database that has nothing in it yet.
+            try db.execute(sql: "PRAGMA auto_vacuum = INCREMENTAL")
             guard try String.fetchOne(db, sql: "PRAGMA journal_mode = WAL") == "wal" else {
                 throw StoreError.failed("\(path): no write-ahead log on this file system")
             }

@@ -56,6 +56,9 @@ extension SQLiteStore {
                     try writeApplied(part.appliedIndex, part.lastStamp, partition, db)
                 }
             }
+            if rows.hasRemoved {
+                try db.execute(sql: "PRAGMA incremental_vacuum(\(StateRowWriter.pagesACommit))")
+            }
             return rows.fresh
         }
         syncTimes.withLock { $0 = times }

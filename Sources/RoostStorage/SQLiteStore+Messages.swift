@@ -31,7 +31,8 @@ extension SQLiteStore {
             var messages: [StoredMessage] = []
             var bytes = 0
             while let row = try rows.next() {
-                let message = try Self.message(row, partition, conversation)
+                // Removed since the caller looked where the floor is.
+                guard let message = try Self.message(row, partition, conversation) else { continue }
                 bytes += message.message.content.readableBytes
                 if bytes > maxBytes && !messages.isEmpty { break }
                 messages.append(message)
@@ -62,7 +63,7 @@ extension SQLiteStore {
 
     private static func message(
         _ row: Row, _ partition: PartitionID, _ conversation: ConversationID
-    ) throws(StoreError) -> StoredMessage {
+    ) throws(StoreError) -> StoredMessage? {
         try row.check(.messages, of: partition)
         let index = try row.bits(2)
         let log = CheckedTable.messages.columns.count + 1
@@ -71,6 +72,7 @@ extension SQLiteStore {
             throw .damagedState(
                 partition, "partition \(partition), messages: index \(index) is of another conversation")
         }
+        guard send.removedHash == nil else { return nil }
         return StoredMessage(
             index: index,
             message: Message(
@@ -118,7 +120,8 @@ private struct SeqSearch {
             let middle = high - (high - low) / 2
             if try sentAt(middle) < stamp { low = middle } else { high = middle - 1 }
         }
-        return low < bounds.lowerBound ? 0 : low
+        // What is below all rows was removed, and was sent before what is there.
+        return low
     }
 
     private func edge(_ function: String) throws -> UInt64? {

@@ -17,6 +17,7 @@ enum Schema {
         migrator.registerMigration("1-messages", migrate: createMessages)
         migrator.registerMigration("2-syncs", migrate: createSyncs)
         migrator.registerMigration("2-devices", migrate: addSightings)
+        migrator.registerMigration("2-retention", migrate: addRetention)
         migrator.registerMigration("2-checksums", migrate: Checksums.add)
         return migrator
     }
@@ -101,6 +102,12 @@ enum Schema {
                 ALTER TABLE devices ADD COLUMN seen_at INTEGER NOT NULL DEFAULT 0;
                 UPDATE devices SET seen_at = created_at;
                 """)
+    }
+
+    private static func addRetention(_ db: Database) throws {
+        for column in ["floor", "id_floor", "mark_seq", "mark_at"] {
+            try db.execute(sql: "ALTER TABLE conversations ADD COLUMN \(column) INTEGER NOT NULL DEFAULT 0")
+        }
     }
 
     /// The tables with a column `partition` that hold state derived from the log.

@@ -68,7 +68,10 @@ struct StateReader {
                 id: ConversationID(try row.uuid(2)), type: try row.tag(Self.keyColumns + 1),
                 name: try row.optionalText(Self.keyColumns + 2), createdAt: try row.integer(Self.keyColumns + 3),
                 parametersHash: try row.bits(Self.keyColumns + 4), lastSeq: isEmpty ? 0 : try row.bits(first + 1),
-                lastSentAt: isEmpty ? 0 : try row.integer(first + 3))
+                lastSentAt: isEmpty ? 0 : try row.integer(first + 3),
+                retention: ConversationRetention(
+                    floor: try row.bits(Self.keyColumns + 5), idFloor: try row.bits(Self.keyColumns + 6),
+                    markSeq: try row.bits(Self.keyColumns + 7), markAt: try row.integer(Self.keyColumns + 8)))
         }
     }
 

@@ -9,6 +9,9 @@ struct StateRowWriter {
     /// Keys made or found on the way, in that order: known to others only once they are committed.
     private(set) var fresh: [(ConversationKey, ConversationKeys.Known)] = []
 
+    /// Something was removed: there may be pages to give back.
+    var hasRemoved = false
+
     let db: Database
     private let keys: ConversationKeys
     private var freshPositions: [ConversationKey: Int] = [:]
@@ -35,6 +38,8 @@ struct StateRowWriter {
         case .message(let row): try write(row, partition)
         case .conversation(let row): try write(row, partition)
         case .sendOrder(let row): try write(row, partition)
+        case .stripped(let conversation, let range): try strip(range, of: conversation, partition)
+        case .idsForgotten(let conversation, let range): try forgetIDs(range, of: conversation, partition)
         case .sendOrderExpired(let session, let conversation): try expire(session, conversation, partition)
         case .cursor(let cursor): try write(cursor, partition)
         case .member(let conversation, let row): try write(row, of: conversation, partition)
@@ -77,6 +82,10 @@ struct StateRowWriter {
         try statement.bind(row.name)
         try statement.bind(row.createdAt)
         try statement.bind(bits: row.parametersHash)
+        try statement.bind(bits: row.retention.floor)
+        try statement.bind(bits: row.retention.idFloor)
+        try statement.bind(bits: row.retention.markSeq)
+        try statement.bind(row.retention.markAt)
         try statement.bindChecksum()
         try statement.run()
         known.fingerprint = fingerprint
@@ -218,6 +227,10 @@ extension StateRowWriter {
     private static func fingerprint(_ row: ConversationRow) -> UInt64 {
         var hash = StableHash.mix(row.parametersHash ^ UInt64(row.type.rawValue))
         hash = StableHash.mix(hash ^ UInt64(bitPattern: row.createdAt))
+        let retention = row.retention
+        for number in [retention.floor, retention.idFloor, retention.markSeq, UInt64(bitPattern: retention.markAt)] {
+            hash = StableHash.mix(hash ^ number)
+        }
         if let name = row.name { hash = StableHash.mix(hash ^ StableHash.of(name)) }
         return max(1, hash)
     }

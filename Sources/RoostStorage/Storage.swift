@@ -5,13 +5,17 @@ package struct StorageSubmission: Sendable {
     package var write: PartitionWrite
     /// One that is not may wait up to 50 ms for company.
     package var urgent: Bool
+    /// One that may wait up to 5 s, for the next sync that another one brings.
+    package var mayWait: Bool
     /// Success means synced.
     package var completion: @Sendable (Result<Void, StoreError>) -> Void
     package init(
-        write: PartitionWrite, urgent: Bool, completion: @escaping @Sendable (Result<Void, StoreError>) -> Void
+        write: PartitionWrite, urgent: Bool, mayWait: Bool = false,
+        completion: @escaping @Sendable (Result<Void, StoreError>) -> Void
     ) {
         self.write = write
         self.urgent = urgent
+        self.mayWait = mayWait && !urgent
         self.completion = completion
     }
 }

@@ -24,6 +24,8 @@ package final class ThreadedStorage: Storage {
         package var gatherMicroseconds = 0
         /// The same where none is urgent.
         package var idleMicroseconds = 50_000
+        /// The same where all of them may wait.
+        package var waitMilliseconds = 5_000
         /// While the disk is full a batch is tried again this often.
         package var retryMilliseconds = 250
         package init() {}
@@ -66,13 +68,13 @@ package final class ThreadedStorage: Storage {
     }
 
     package func submit(_ submissions: [StorageSubmission]) {
-        enqueue(submissions.map { (.write($0.write), $0.urgent, $0.completion) })
+        enqueue(submissions.map { (.write($0.write), $0.urgent, $0.mayWait, $0.completion) })
     }
 
     package func saveFacts(
         _ facts: NodeFacts, completion: @escaping @Sendable (Result<Void, StoreError>) -> Void
     ) {
-        enqueue([(.facts(facts), true, completion)])
+        enqueue([(.facts(facts), true, false, completion)])
     }
 
     package func resume(_ partition: PartitionID) { writes.withLock { $0.resume(partition) } }
@@ -125,13 +127,15 @@ package final class ThreadedStorage: Storage {
 
     private typealias Completion = @Sendable (Result<Void, StoreError>) -> Void
 
-    private func enqueue(_ items: [(work: WriteQueue.Work, urgent: Bool, completion: Completion)]) {
+    private func enqueue(_ items: [(work: WriteQueue.Work, urgent: Bool, mayWait: Bool, completion: Completion)]) {
         let now = Monotonic.now()
         var refusals: [(Completion, StoreError)] = []
         let isDueEarlier = writes.withLock { queue in
             let before = queue.dueAt ?? .max
-            for (work, urgent, completion) in items {
-                if let error = queue.append(work, urgent: urgent, now: now, completion: completion) {
+            for (work, urgent, mayWait, completion) in items {
+                if let error = queue.append(
+                    work, urgent: urgent, mayWait: mayWait, now: now, completion: completion)
+                {
                     refusals.append((completion, error))
                 }
             }

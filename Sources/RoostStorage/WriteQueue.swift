@@ -14,6 +14,7 @@ struct WriteQueue: Sendable {
         var work: Work
         var bytes: Int
         var urgent: Bool
+        var mayWait: Bool
         var queuedAt: UInt64
         var completion: @Sendable (Result<Void, StoreError>) -> Void
 
@@ -26,6 +27,7 @@ struct WriteQueue: Sendable {
     private var items = CircularBuffer<Item>()
     private(set) var bytes = 0
     private var urgent = 0
+    private var waiting = 0
     /// Partitions one of whose writes was refused: all later ones are too, until `resume`.
     private var refused: Set<PartitionID> = []
     /// Set for good: after it nothing is known of the disk.
@@ -39,12 +41,14 @@ struct WriteQueue: Sendable {
 
     /// Nil where the work was queued, else why not.
     mutating func append(
-        _ work: Work, urgent isUrgent: Bool, now: UInt64,
+        _ work: Work, urgent isUrgent: Bool, mayWait: Bool = false, now: UInt64,
         completion: @escaping @Sendable (Result<Void, StoreError>) -> Void
     ) -> StoreError? {
         if closed { return .failed("the storage is shut down") }
         if let fatal { return fatal }
-        var item = Item(work: work, bytes: 0, urgent: isUrgent, queuedAt: now, completion: completion)
+        var item = Item(
+            work: work, bytes: 0, urgent: isUrgent, mayWait: mayWait && !isUrgent, queuedAt: now,
+            completion: completion)
         item.bytes = item.write?.approximateBytes ?? 0
         // What carries no entries is little, and often what lets the rest go on.
         let factor = item.write?.entries.isEmpty ?? true ? 2 : 1
@@ -55,6 +59,7 @@ struct WriteQueue: Sendable {
         }
         bytes += item.bytes
         urgent += isUrgent ? 1 : 0
+        waiting += item.mayWait ? 1 : 0
         items.append(item)
         return nil
     }
@@ -68,6 +73,7 @@ struct WriteQueue: Sendable {
     var dueAt: UInt64? {
         guard let first = items.first else { return nil }
         if closed || items.count >= options.maxBatchWrites || bytes >= options.maxBatchBytes { return 0 }
+        if waiting == items.count { return first.queuedAt + UInt64(options.waitMilliseconds) * 1_000_000 }
         return first.queuedAt + UInt64(urgent > 0 ? options.gatherMicroseconds : options.idleMicroseconds) * 1000
     }
 
@@ -80,6 +86,7 @@ struct WriteQueue: Sendable {
             items.removeFirst()
             bytes -= item.bytes
             urgent -= item.urgent ? 1 : 0
+            waiting -= item.mayWait ? 1 : 0
             batchBytes += item.bytes
             batch.append(item)
             if item.write == nil { break }

@@ -78,7 +78,8 @@ struct CommandCodecTests {
     private static let broken: [(hex: String, error: PeerCodecError)] = [
         ("", .truncated),
         ("00", .invalid("command")),
-        ("09", .invalid("command")),
+        ("10", .invalid("command")),
+        ("090101010000000000000000090101010000000000000000", .invalid("limited command")),
         ("03\(zeroID)02", .invalid("disabled")),
         ("05\(zeroID)05", .invalid("conversation type")),
         // Device names: empty, 65 bytes long, with a space, not UTF-8, shorter than announced.

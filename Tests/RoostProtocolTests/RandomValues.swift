@@ -77,7 +77,7 @@ extension RandomValues {
             order: SendOrder(session: SessionID(word()), run: number32(), counter: number(), base: number()))
     }
     mutating func command() -> Command {
-        switch below(12) {
+        switch below(15) {
         case 0: .send(send())
         case 1: .createAccount(account())
         case 2: .setAccountDisabled(user: id(), disabled: flag())
@@ -95,6 +95,9 @@ extension RandomValues {
         case 7: .seeDevices(list { $0.sighting() })
         case 8: .forgetDevices(list { $0.sighting() })
         case 9: .dropCursors(list { $0.sighting() })
+        case 11: .raiseFloors(list { FloorRaise(conversation: $0.id(), seq: $0.number()) })
+        case 12: .raiseIDFloors(list { FloorRaise(conversation: $0.id(), seq: $0.number()) })
+        case 13: Command.send(send()).stripped(hash: word()) ?? .send(send())
         case 10:
             .limited(
                 CommandLimits(
@@ -266,7 +269,8 @@ extension RandomValues {
                     term: number(), position: number(), index: number(),
                     unread: list {
                         UnreadConversation(
-                            slot: $0.number32(), conversation: $0.id(), cursor: $0.number(), head: $0.number())
+                            slot: $0.number32(), conversation: $0.id(), cursor: $0.number(), head: $0.number(),
+                            lost: $0.flag() ? nil : 5...(5 + UInt64($0.number32())))
                     }))
     }
     mutating func openRequest() -> OpenRequest {

@@ -82,6 +82,9 @@ enum Samples {
         ("seeDevices", .seeDevices([sighting])),
         ("forgetDevices", .forgetDevices([sighting])),
         ("dropCursors", .dropCursors([sighting])),
+        ("strippedSend", Command.send(send).stripped(hash: 0xabcd_ef01_2345_6789) ?? .send(send)),
+        ("raiseFloors", .raiseFloors([FloorRaise(conversation: conversation, seq: 300)])),
+        ("raiseIDFloors", .raiseIDFloors([FloorRaise(conversation: conversation, seq: 300)])),
     ]
 
     static let results: [(String, CommandResult)] = [
@@ -248,7 +251,9 @@ enum Samples {
                     id: 77, partition: 5, slots: [1],
                     outcome: .opened(
                         term: 4, position: 10, index: 202,
-                        unread: [UnreadConversation(slot: 1, conversation: conversation, cursor: 5, head: 7)])),
+                        unread: [
+                            UnreadConversation(slot: 1, conversation: conversation, cursor: 5, head: 7, lost: 6...7)
+                        ])),
                 OpenReply(id: 77, partition: 0, slots: [1], outcome: .notLeader("node-2")),
             ])
         ),

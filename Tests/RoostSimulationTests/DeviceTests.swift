@@ -57,7 +57,7 @@ import Testing
         }
         // The one that stayed connected all the time was never given up.
         #expect(devices.map(\.device.text) == ["first", "third"], "seed \(seed)")
-        world.run(5_000)
+        world.run(8_000)
         guard case .cursors(_, let cursors)? = world.read(.cursors(group)) else {
             Issue.record("seed \(seed): no cursors")
             return

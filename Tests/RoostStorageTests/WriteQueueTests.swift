@@ -22,6 +22,20 @@ import Testing
         queue.append(work, urgent: urgent, now: now) { _ in }
     }
 
+    @Test func whatMayWaitWaitsForOthersButNotForGood() {
+        var queue = WriteQueue(options: options())
+        #expect(queue.append(write(), urgent: false, mayWait: true, now: 100) { _ in } == nil)
+        #expect(queue.append(write(), urgent: false, mayWait: true, now: 900) { _ in } == nil)
+        #expect(queue.dueAt == 100 + 5_000_000_000)
+        #expect(append(write(), urgent: false, now: 1_000, to: &queue) == nil)
+        #expect(queue.dueAt.map { $0 <= 1_000 + 50_000_000 } == true)
+        #expect(append(write(), urgent: true, now: 2_000, to: &queue) == nil)
+        #expect(queue.dueAt.map { $0 <= 2_000 } == true)
+        #expect(queue.takeBatch().count == 4 && queue.dueAt == nil)
+        #expect(queue.append(write(), urgent: false, mayWait: true, now: 3_000) { _ in } == nil)
+        #expect(queue.dueAt == 3_000 + 5_000_000_000)
+    }
+
     @Test func urgentIsDueAtOnceAndTakesTheOthersAlong() {
         var queue = WriteQueue(options: options())
         #expect(queue.dueAt == nil)

@@ -128,6 +128,25 @@ package struct DeliveryWindow: Sendable {
         conversations[conversation] = progress
     }
 
+    /// From a leader's answer to an open, before `unread`: these were removed before the device, which stands at `cursor`,
+    /// acknowledged them. Returns what it is to be told.
+    package mutating func skip(
+        conversation: ConversationID, cursor: UInt64, lost: ClosedRange<UInt64>, into actions: inout [Action]
+    ) -> ClosedRange<UInt64>? {
+        var progress = conversations[conversation] ?? Progress(written: cursor, head: cursor)
+        guard lost.upperBound > progress.written else { return nil }
+        let told = max(lost.lowerBound, progress.written + 1)...lost.upperBound
+        progress.written = lost.upperBound
+        progress.head = max(progress.head, lost.upperBound)
+        if progress.outstanding == 0 {
+            actions.append(.advance(conversation: conversation, seq: progress.written))
+        }
+        reachedOpening(&progress)
+        conversations[conversation] = progress
+        checkCaughtUp(into: &actions)
+        return told
+    }
+
     /// Every partition has answered the open.
     package mutating func opened(into actions: inout [Action]) {
         openingComplete = true

@@ -10,6 +10,7 @@ struct ConversationState: Sendable {
     let parametersHash: UInt64
     var lastSeq: UInt64
     var lastSentAt: Int64
+    var retention: ConversationRetention
     var members = MemberTable()
     var cursors = CursorTable()
 
@@ -21,12 +22,13 @@ struct ConversationState: Sendable {
         parametersHash = row.parametersHash
         lastSeq = row.lastSeq
         lastSentAt = row.lastSentAt
+        retention = row.retention
     }
 
     var row: ConversationRow {
         ConversationRow(
             id: id, type: type, name: name, createdAt: createdAt, parametersHash: parametersHash, lastSeq: lastSeq,
-            lastSentAt: lastSentAt)
+            lastSentAt: lastSentAt, retention: retention)
     }
 
     /// Of two users, or of one with himself: its id is derived, and its members are for ever.
@@ -41,12 +43,42 @@ struct ConversationState: Sendable {
             id: id, type: type, name: name, createdAt: createdAt, lastSeq: lastSeq, members: members)
     }
 
-    /// What the user may read above `after`, ascending, every range closed at the head.
+    /// What the user may read above `after`, ascending, every range closed at the head. Nothing below the floor.
     func readable(by user: UserID, after seq: UInt64) -> [SeqRange] {
         members.ranges(of: user).compactMap { range in
-            let after = max(range.after, seq)
+            let after = max(range.after, seq, retention.floor)
             let through = min(range.through ?? lastSeq, lastSeq)
             return after < through ? SeqRange(after: after, through: through) : nil
         }
+    }
+
+    /// The last the user may read, or could before it was removed.
+    func lastReadable(by user: UserID) -> UInt64? {
+        for range in members.ranges(of: user).reversed() {
+            let through = min(range.through ?? lastSeq, lastSeq)
+            if through > range.after { return through }
+        }
+        return nil
+    }
+
+    /// The first and the last above `seq` that the user could read before they were removed.
+    func lost(by user: UserID, after seq: UInt64) -> ClosedRange<UInt64>? {
+        guard seq < retention.floor else { return nil }
+        var lost: ClosedRange<UInt64>?
+        for range in members.ranges(of: user) {
+            let first = max(range.after, seq) + 1
+            let last = min(range.through ?? .max, retention.floor)
+            if first <= last { lost = (lost?.lowerBound ?? first)...last }
+        }
+        return lost
+    }
+
+    /// The first above `seq` that the user may read.
+    func nextReadable(by user: UserID, after seq: UInt64) -> UInt64? {
+        for range in members.ranges(of: user) {
+            let next = max(range.after, seq) + 1
+            if next <= min(range.through ?? lastSeq, lastSeq) { return next }
+        }
+        return nil
     }
 }

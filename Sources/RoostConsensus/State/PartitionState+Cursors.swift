@@ -39,21 +39,41 @@ extension PartitionState {
         return cursors.sorted { $0.user != $1.user ? $0.user < $1.user : $0.device < $1.device }
     }
 
-    /// Conversations with something readable above the device's cursor, sorted by id. `head` is the last seq the user
-    /// may read. `initialCursor` tells where a device begins that never acknowledged; it is asked only where the user
-    /// may read anything at all.
+    /// Conversations with something above the device's cursor that the user may read, or could before it was removed;
+    /// sorted by id. `initialCursor` tells where a device begins that never acknowledged; it is asked only where the user
+    /// could read anything at all.
     package func unread(
         user: UserID, device: DeviceID, initialCursor: (ConversationID) -> UInt64
-    ) -> [(conversation: ConversationID, cursor: UInt64, head: UInt64)] {
+    ) -> [Unread] {
         let number = deviceNames.number(of: device)
-        var unread: [(conversation: ConversationID, cursor: UInt64, head: UInt64)] = []
+        var unread: [Unread] = []
         for position in positionsByUser[user] ?? [] {
             let conversation = conversations[Int(position)]
-            guard let head = conversation.readable(by: user, after: 0).last?.through else { continue }
+            guard let head = conversation.lastReadable(by: user) else { continue }
             let acknowledged = number.flatMap { conversation.cursors.seq(user: user, device: $0) }
             let cursor = acknowledged ?? initialCursor(conversation.id)
-            if cursor < head { unread.append((conversation.id, cursor, head)) }
+            guard cursor < head else { continue }
+            unread.append(
+                Unread(
+                    conversation: conversation.id, cursor: cursor, head: head,
+                    lost: conversation.lost(by: user, after: cursor)))
         }
         return unread.sorted { $0.conversation < $1.conversation }
+    }
+}
+
+/// A conversation in which a device is behind.
+package struct Unread: Sendable, Equatable {
+    package var conversation: ConversationID
+    package var cursor: UInt64
+    /// The last seq that the user may read, or could.
+    package var head: UInt64
+    /// The first and the last removed of what is above the cursor.
+    package var lost: ClosedRange<UInt64>?
+    package init(conversation: ConversationID, cursor: UInt64, head: UInt64, lost: ClosedRange<UInt64>?) {
+        self.conversation = conversation
+        self.cursor = cursor
+        self.head = head
+        self.lost = lost
     }
 }

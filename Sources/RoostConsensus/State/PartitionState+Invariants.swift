@@ -36,6 +36,9 @@ extension PartitionState {
 
     private func problems(in conversation: ConversationState) -> [String] {
         var problems = conversation.members.checkInvariants(lastSeq: conversation.lastSeq)
+        let retention = conversation.retention
+        if retention.floor > conversation.lastSeq { problems.append("floor \(retention.floor) beyond the head") }
+        if retention.idFloor > retention.floor { problems.append("ids forgotten above the floor") }
         let users = conversation.members.users
         let owners = users.count { conversation.members.role(of: $0) == .owner }
         if owners != min(1, users.count) { problems.append("\(owners) owners of \(users.count) members") }

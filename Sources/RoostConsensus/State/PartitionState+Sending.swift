@@ -7,7 +7,7 @@ extension PartitionState {
     mutating func send(
         _ command: SendCommand, index: UInt64, stamp: Int64, known: some KnownMessages, into output: inout ApplyOutput
     ) -> CommandResult {
-        let hash = ContentHash.of(type: command.type, content: command.content)
+        let hash = hash(of: command)
         if let result = answer(toKnown: command, hash: hash, before: index, known: known) {
             takeTurn(command, index: index, into: &output)
             return result
@@ -26,7 +26,7 @@ extension PartitionState {
     }
 
     func answer(to command: SendCommand, known: some KnownMessages) -> CommandResult? {
-        let hash = ContentHash.of(type: command.type, content: command.content)
+        let hash = hash(of: command)
         if let result = answer(toKnown: command, hash: hash, before: .max, known: known) { return result }
         // One that is past stays so. One that is early may be the next when it is applied, and if it is refused for
         // another reason, all that follow it are refused now instead of waiting for each other's turn.
@@ -44,6 +44,10 @@ extension PartitionState {
         return refusal.map(CommandResult.rejected)
     }
 
+    private func hash(of command: SendCommand) -> UInt64 {
+        command.removedHash ?? ContentHash.of(type: command.type, content: command.content)
+    }
+
     /// The first answer again. When the log is applied anew the tables may know messages of entries still to come, or
     /// of this very one: those do not count.
     private func answer(
@@ -57,7 +61,7 @@ extension PartitionState {
             first = (answer.seq, answer.sentAt, answer.contentHash)
         } else if let row = known.knownMessage(
             partition: partition, conversation: command.conversation, sender: command.sender, id: command.id),
-            row.index < index
+            row.index < index, row.seq > idFloor(of: command.conversation)
         {
             first = (row.seq, row.sentAt, row.contentHash)
         } else {
@@ -106,6 +110,10 @@ extension PartitionState {
                 MessageRow(
                     conversation: command.conversation, seq: seq, index: index, sentAt: sentAt, id: command.id,
                     sender: command.sender, contentHash: hash)))
+        // Applied again when its content is long removed: nobody waits for it.
+        guard command.removedHash == nil else {
+            return .sent(conversation: command.conversation, seq: seq, sentAt: sentAt)
+        }
         output.committed.append(
             CommittedMessage(
                 index: index,

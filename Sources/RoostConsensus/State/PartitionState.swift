@@ -76,6 +76,8 @@ package struct PartitionState: Sendable {
         case .seeDevices(let devices): seeDevices(devices, at: stamp, into: &output)
         case .forgetDevices(let devices): forgetDevices(devices, into: &output)
         case .dropCursors(let devices): dropCursors(of: devices, into: &output)
+        case .raiseFloors(let raises): raiseFloors(raises, at: stamp, into: &output)
+        case .raiseIDFloors(let raises): raiseIDFloors(raises, at: stamp, into: &output)
         }
         return .done
     }
@@ -102,7 +104,7 @@ package struct PartitionState: Sendable {
         case .changeMembers(let command): answer(to: command)
         case .addSigningKey(let key): answer(toAdding: key)
         case .limited(_, let command): rejection(of: command, known: known, at: now)
-        case .advanceCursors, .seeDevices, .forgetDevices, .dropCursors: nil
+        case .advanceCursors, .seeDevices, .forgetDevices, .dropCursors, .raiseFloors, .raiseIDFloors: nil
         }
     }
 

@@ -38,7 +38,7 @@ extension StateChange {
         case .cursorDropped(let user, let device, let conversation): .cursor(conversation, user, device)
         case .device(let record): .device(record.user, record.device)
         case .deviceForgotten(let user, let device): .device(user, device)
-        case .message, .signingKey: nil
+        case .message, .signingKey, .stripped, .idsForgotten: nil
         }
     }
 }

@@ -13,6 +13,10 @@ package enum StateChange: Sendable, Equatable {
     case message(MessageRow)
     case cursor(CursorAdvance)
     case cursorDropped(user: UserID, device: DeviceID, conversation: ConversationID)
+    /// Type and content of these messages go from the log.
+    case stripped(conversation: ConversationID, SeqRange)
+    /// The rows of these messages go; their entries stay.
+    case idsForgotten(conversation: ConversationID, SeqRange)
     case sendOrder(SendOrderRow)
     case sendOrderExpired(session: SessionID, conversation: ConversationID)
     case signingKey(SigningKey)
@@ -28,9 +32,10 @@ package struct ConversationRow: Sendable, Equatable {
     package var parametersHash: UInt64
     package var lastSeq: UInt64
     package var lastSentAt: Int64
+    package var retention: ConversationRetention
     package init(
         id: ConversationID, type: ConversationType, name: String?, createdAt: Int64, parametersHash: UInt64,
-        lastSeq: UInt64, lastSentAt: Int64
+        lastSeq: UInt64, lastSentAt: Int64, retention: ConversationRetention = .init()
     ) {
         self.id = id
         self.type = type
@@ -39,6 +44,25 @@ package struct ConversationRow: Sendable, Equatable {
         self.parametersHash = parametersHash
         self.lastSeq = lastSeq
         self.lastSentAt = lastSentAt
+        self.retention = retention
+    }
+}
+
+/// What of a conversation was removed.
+package struct ConversationRetention: Sendable, Equatable {
+    /// The content of messages up to this seq is removed.
+    package var floor: UInt64 = 0
+    /// The ids of messages up to this seq are forgotten; at most `floor`.
+    package var idFloor: UInt64 = 0
+    /// A floor of before, whose ids are the next to be forgotten, and the stamp of when it was reached; 0 where there is
+    /// none.
+    package var markSeq: UInt64 = 0
+    package var markAt: Int64 = 0
+    package init(floor: UInt64 = 0, idFloor: UInt64 = 0, markSeq: UInt64 = 0, markAt: Int64 = 0) {
+        self.floor = floor
+        self.idFloor = idFloor
+        self.markSeq = markSeq
+        self.markAt = markAt
     }
 }
 

@@ -109,6 +109,8 @@ extension Command {
         case .limited(_, let command): command.partition(count: count)
         case .forgetDevices(let devices), .seeDevices(let devices):
             devices.first.map { PartitionID(of: $0.user.uuid, count: count) }
+        case .raiseFloors(let raises), .raiseIDFloors(let raises):
+            raises.first.map { PartitionID(of: $0.conversation.uuid, count: count) }
         case .advanceCursors, .dropCursors: nil
         case .addSigningKey: 0
         }
@@ -123,7 +125,7 @@ extension ReadRequest {
         case .conversation(let id), .cursors(let id), .history(let id, _, _, _, _, _), .backlog(let id, _, _, _):
             PartitionID(of: id.uuid, count: count)
         case .signingKeys: 0
-        case .accounts, .conversations, .sync, .message, .pending, .replica: nil
+        case .accounts, .conversations, .sync, .message, .pending, .replica, .knownDevices: nil
         }
     }
 }

@@ -66,7 +66,7 @@ extension Node {
         for partition in sortedPartitions {
             partition.onCore { partition in
                 guard partition.isLeader, !partition.raft.isTransferring,
-                    let target = partition.raft.bestTransferTarget
+                    let target = partition.raft.bestTransferTarget, partition.hasNothingWaiting()
                 else { return }
                 partition.receive(.transferLeadership(to: target))
             }

@@ -122,7 +122,7 @@ extension Node {
                         $0.peer == target && $0.isVoter && $0.matchIndex + 64 >= partition.raft.lastIndex
                     }
             }
-            guard ready else { continue }
+            guard ready, partition.onCore({ $0.hasNothingWaiting() }) else { continue }
             moved += 1
             partition.onCore { $0.receive(.transferLeadership(to: target)) }
         }

@@ -151,7 +151,9 @@ extension Node {
         // Where it is another stream by now, its own opening covers these sessions.
         guard isStream else { return }
         for item in unread {
-            sessions[item.slot]?.device.onCore { $0.unread(item.conversation, cursor: item.cursor, head: item.head) }
+            sessions[item.slot]?.device.onCore {
+                $0.unread(item.conversation, cursor: item.cursor, head: item.head, lost: item.lost)
+            }
         }
         for slot in reply.slots {
             guard sessions[slot]?.unanswered.remove(reply.partition) != nil else { continue }

@@ -108,6 +108,7 @@ package actor Node {
         var order: UInt64
         var write: PartitionWrite
         var urgent: Bool
+        var mayWait = false
         var completion: @Sendable () -> Void
     }
 
@@ -228,9 +229,12 @@ package actor Node {
         needTurn()
     }
 
-    func write(_ write: PartitionWrite, urgent: Bool, completion: @escaping @Sendable () -> Void) {
+    func write(
+        _ write: PartitionWrite, urgent: Bool, mayWait: Bool = false, completion: @escaping @Sendable () -> Void
+    ) {
         writeCount += 1
-        let item = PendingWrite(order: writeCount, write: write, urgent: urgent, completion: completion)
+        let item = PendingWrite(
+            order: writeCount, write: write, urgent: urgent, mayWait: mayWait, completion: completion)
         if stalledWrites[write.partition] != nil {
             stalledWrites[write.partition]?.append(item)
         } else {
@@ -283,7 +287,7 @@ package actor Node {
         for item in batch { writesInFlight[item.write.partition, default: 0] += 1 }
         context.storage.submit(
             batch.map { item in
-                StorageSubmission(write: item.write, urgent: item.urgent) { [weak self] result in
+                StorageSubmission(write: item.write, urgent: item.urgent, mayWait: item.mayWait) { [weak self] result in
                     self?.onCore { $0.written(item, result) }
                 }
             })
@@ -330,5 +334,8 @@ package actor Node {
         sweepDevices(tick: ticks)
         if ticks % 5 == 0 { tickRepairs() }
         if ticks % 10 == 0 { scrubOn() }
+        // One partition after the other.
+        let led = sortedPartitions
+        if !led.isEmpty { led[Int(ticks % UInt64(led.count))].onCore { $0.sweepRetention() } }
     }
 }

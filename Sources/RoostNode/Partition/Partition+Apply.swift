@@ -30,7 +30,7 @@ extension Partition {
             state.apply(index: entry.index, term: entry.term, stamped, known: known, into: &output)
         }
         unwritten.append(contentsOf: output.changes)
-        for item in output.committed { filter.insert(item.message.id) }
+        for case .message(let row) in output.changes { filter.insert(row.id) }
         if filter.isFull {
             filter = MessageFilter(capacity: filter.idCount * 2, known: context.storage.store)
             fillFilter()
@@ -98,8 +98,12 @@ extension Partition {
         let said = isPlanted(.appliedAhead) ? index + 1 : index
         let write = PartitionWrite(
             partition: id, changes: changes, appliedIndex: said, lastStamp: state.lastStamp)
+        let mayWait = !urgent && changes.allSatisfy { if case .cursor = $0 { true } else { false } }
+        if mayWait { waitingIndex = index }
         node.onCore {
-            $0.write(write, urgent: urgent) { [weak self] in self?.onCore { $0.stateWritten(through: index) } }
+            $0.write(write, urgent: urgent, mayWait: mayWait) { [weak self] in
+                self?.onCore { $0.stateWritten(through: index) }
+            }
         }
     }
 
@@ -124,6 +128,11 @@ extension Partition {
         }
         writeWaiters.append(WriteWaiter(index: index, body: body, failed: failed))
         flushState(urgent: true)
+        if writtenIndex < waitingIndex {
+            // It is on its way already, but has time: now it has none any more.
+            waitingIndex = 0
+            node.onCore { $0.write(PartitionWrite(partition: self.id), urgent: true) {} }
+        }
         node.onCore { $0.markPartition(self) }
     }
 }

@@ -25,7 +25,7 @@ extension Partition {
         // What comes from another node has no say in it.
         case .limited(_, let inner): return limited(inner, inner)
         case .createAccount, .setAccountDisabled, .advanceCursors, .addSigningKey, .seeDevices, .forgetDevices,
-            .dropCursors:
+            .dropCursors, .raiseFloors, .raiseIDFloors:
             return encoded
         }
         return limited(command)

@@ -74,8 +74,12 @@ extension Partition {
             let key = CursorKey(user: session.user, device: session.device, conversation: found.conversation)
             let cursor = max(found.cursor, cursors[key] ?? 0)
             guard cursor < found.head else { return nil }
+            var lost = found.lost
+            if let range = lost {
+                lost = range.upperBound > cursor ? max(range.lowerBound, cursor + 1)...range.upperBound : nil
+            }
             return UnreadConversation(
-                slot: session.slot, conversation: found.conversation, cursor: cursor, head: found.head)
+                slot: session.slot, conversation: found.conversation, cursor: cursor, head: found.head, lost: lost)
         }
     }
 }

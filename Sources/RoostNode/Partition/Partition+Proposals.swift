@@ -22,6 +22,8 @@ extension Partition {
             reply(.rejected(.invalid), to: key)
             return
         }
+        // Only the log has messages without content.
+        guard command.sending?.removedHash == nil else { return reply(.rejected(.invalid), to: key) }
         if let early = state.rejection(of: command, known: filter, at: context.clock.wall()) {
             if case .rejected = early, !isPlanted(.refusesUnproven) {
                 // A "no" comes from the applied state of a proven leader. While entries are under way one of them may

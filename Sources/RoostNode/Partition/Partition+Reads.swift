@@ -89,6 +89,8 @@ extension Partition {
             finish(self, .accounts(state.accounts(after: after, limit: min(Int(limit), Self.maxAccounts))))
         case .devices(let user):
             finish(self, state.account(user) == nil ? .none : .devices(state.devices(of: user)))
+        case .knownDevices(let users):
+            finish(self, .devices(users.flatMap { state.devices(of: $0) }))
         case .openSession(let user, let device):
             // The proof may be older than the loss of leadership, and then the generation would be another's to give.
             guard isLeader else { return refuse(call, from: origin) }

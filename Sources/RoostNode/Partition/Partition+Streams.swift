@@ -150,7 +150,7 @@ extension Partition {
     }
 
     private func scheduleCursorCommit() {
-        guard !cursors.isEmpty, !cursorCommitScheduled else { return }
+        guard !cursors.isEmpty, !cursorCommitScheduled, cursorEntries == 0 else { return }
         cursorCommitScheduled = true
         _ = context.after(milliseconds: context.configuration.timing.cursorCommitMilliseconds) { [weak self] in
             self?.onCore { $0.commitCursors() }
@@ -170,14 +170,31 @@ extension Partition {
         let advances = cursors.map {
             CursorAdvance(user: $0.key.user, device: $0.key.device, conversation: $0.key.conversation, seq: $0.value)
         }
-        scheduleCursorCommit()
         // In entries of bounded size.
         var start = 0
+        let partition = id
         while start < advances.count {
-            let end = min(start + 2_000, advances.count)
-            node.onCore { $0.proposeQuietly(.advanceCursors(Array(advances[start..<end])), partition: self.id) }
-            start = end
+            let part = Array(advances[start..<min(start + 2_000, advances.count)])
+            start += part.count
+            cursorEntries += 1
+            node.onCore {
+                _ = $0.call(.propose(.advanceCursors(part)), partition: partition) { [weak self] _ in
+                    self?.onCore { $0.cursorsAnswered() }
+                }
+            }
         }
+    }
+
+    private func cursorsAnswered() {
+        cursorEntries -= 1
+        scheduleCursorCommit()
+    }
+
+    /// Before leadership goes elsewhere: an entry that waits for a sync would hold the others up. True where none does.
+    func hasNothingWaiting() -> Bool {
+        guard waitingEntry > raft.commitIndex, waitingEntry == raft.lastIndex else { return true }
+        node.onCore { $0.proposeQuietly(.advanceCursors([]), partition: self.id) }
+        return false
     }
 
     func forwardCursors(to leader: NodeID) {

@@ -48,6 +48,10 @@ actor Partition {
     var unwritten: [StateChange] = []
     var writtenIndex: UInt64
     var submittedIndex: UInt64
+    /// What was submitted with time up to this index.
+    var waitingIndex: UInt64 = 0
+    /// The last entry that was given to the log with time.
+    var waitingEntry: UInt64 = 0
     var writeWaiters: [WriteWaiter] = []
     /// Nothing goes out of it any more.
     private(set) var isRetired = false
@@ -55,8 +59,13 @@ actor Partition {
     // Streams; empty unless this leads.
     var subscriptions = SubscriptionTable()
     var openings: Deque<Opening> = []
+    var retentionPlace = 0
+    var retentionSweeps: UInt64 = 0
+    var retentionSweep: RetentionSweep?
     var cursors: OrderedDictionary<CursorKey, UInt64> = [:]
     var cursorCommitScheduled = false
+    /// Entries with cursors whose outcome is not known yet: no more until then.
+    var cursorEntries = 0
 
     struct ProposalOrigin: Hashable, Sendable {
         var node: NodeID
@@ -178,8 +187,15 @@ actor Partition {
         case .persist(let ticket, let hardState, let truncateFrom, let entries):
             let write = PartitionWrite(
                 partition: id, hardState: hardState, truncateFrom: truncateFrom, entries: entries)
+            // Acknowledgements alone are worth no sync: unconfirmed they wait for the next one.
+            let mayWait =
+                hardState == nil && truncateFrom == nil && !entries.isEmpty
+                && entries.allSatisfy { $0.kind == .command && StampedCommand.mayWait($0.payload) }
+            if mayWait { waitingEntry = entries.last?.index ?? 0 }
             node.onCore {
-                $0.write(write, urgent: true) { [weak self] in self?.onCore { $0.receive(.persisted(ticket: ticket)) } }
+                $0.write(write, urgent: !mayWait, mayWait: mayWait) { [weak self] in
+                    self?.onCore { $0.receive(.persisted(ticket: ticket)) }
+                }
             }
         case .send(let message, let peer):
             let envelope = RaftEnvelope(partition: id, toStore: peer.store, message: message)
@@ -266,6 +282,7 @@ actor Partition {
             subscriptions = SubscriptionTable()
         }
         openings.removeAll()
+        retentionSweep = nil
         let partition = id
         node.onCore { $0.leaderChanged(partition, term: term, leader: leader?.node) }
         if let leader, leader.node != context.id, !cursors.isEmpty { forwardCursors(to: leader.node) }

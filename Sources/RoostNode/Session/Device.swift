@@ -186,7 +186,14 @@ actor Device {
         write(frame)
     }
 
-    func unread(_ conversation: ConversationID, cursor: UInt64, head: UInt64) {
+    func unread(_ conversation: ConversationID, cursor: UInt64, head: UInt64, lost: ClosedRange<UInt64>?) {
+        if let lost,
+            let told = window.skip(conversation: conversation, cursor: cursor, lost: lost, into: &windowActions)
+        {
+            var frame = ByteBuffer()
+            SkippedFrame(conversation: conversation, from: told.lowerBound, to: told.upperBound).write(into: &frame)
+            write(frame)
+        }
         window.unread(conversation: conversation, cursor: cursor, head: head, into: &windowActions)
         performWindowActions()
     }

@@ -68,6 +68,8 @@ package enum ConfigKnobs {
             .init("catch_up_bytes_per_second", \.catchUpBytesPerSecond, 65_536...4_294_967_296),
             .init("scrub_days", \.scrubDays, 0...3_650),
             .init("scrub_min_rows_per_second", \.scrubMinRowsPerSecond, 1...1_000_000),
+            .init("retention_seconds", \.retentionSeconds, 0...3_153_600_000),
+            .init("id_retention_seconds", \.idRetentionSeconds, 60...3_153_600_000),
         ]
     }
 }

@@ -22,7 +22,7 @@ struct StateCommandSource {
             case 80..<88: .advanceCursors((0..<number(4)).map { _ in advance() })
             case 88..<89: .seeDevices([sighting()])
             case 89..<91: .forgetDevices([sighting()])
-            case 91..<92: .dropCursors([sighting()])
+            case 91..<92: chance(50) ? .dropCursors([sighting()]) : floors()
             case 92..<94: .createAccount(account(number(3), createdAt: chance(80) ? 5 : 6))
             case 94..<96: .registerDevice(user: someUser(), device: someDevice(), startAt: Int64(number(9)))
             case 96..<98: .setAccountDisabled(user: someUser(), disabled: chance(50))
@@ -85,6 +85,11 @@ struct StateCommandSource {
         return ChangeMembersCommand(
             conversation: chance(95) ? someGroup() : ConversationID(direct: actor, user(1)), actor: actor,
             users: users, action: actions[Int(number(5))])
+    }
+
+    private mutating func floors() -> Command {
+        let raises = [FloorRaise(conversation: someGroup(), seq: number(30))]
+        return chance(60) ? .raiseFloors(raises) : .raiseIDFloors(raises)
     }
 
     private mutating func sighting() -> DeviceSighting {

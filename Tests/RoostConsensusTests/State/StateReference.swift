@@ -29,20 +29,47 @@ struct StateReference {
 
     func messages(in conversation: ConversationID) -> [Sent] { sent.filter { $0.command.conversation == conversation } }
 
+    var floors: [ConversationID: UInt64] = [:]
+    var idFloors: [ConversationID: UInt64] = [:]
+
+    private mutating func raise(_ raises: [FloorRaise]) {
+        for raise in raises {
+            let seq = min(raise.seq, UInt64(messages(in: raise.conversation).count))
+            floors[raise.conversation] = max(floors[raise.conversation] ?? 0, seq)
+        }
+    }
+
+    private mutating func raiseIDs(_ raises: [FloorRaise]) {
+        for raise in raises {
+            let last = UInt64(messages(in: raise.conversation).count)
+            let seq = min(raise.seq, floors[raise.conversation] ?? 0, last == 0 ? 0 : last - 1)
+            idFloors[raise.conversation] = max(idFloors[raise.conversation] ?? 0, seq)
+        }
+    }
+
     /// Nil where the command is none of those known here.
     mutating func apply(index: UInt64, _ stamped: StampedCommand) -> CommandResult? {
         switch stamped.command {
         case .send(let command): send(command, index, stamped.stamp)
         case .createConversation(let command): create(command)
         case .changeMembers(let command): change(command)
-        default: nil
+        default: other(stamped.command)
         }
+    }
+
+    private mutating func other(_ command: Command) -> CommandResult? {
+        switch command {
+        case .raiseFloors(let raises): raise(raises)
+        case .raiseIDFloors(let raises): raiseIDs(raises)
+        default: break
+        }
+        return nil
     }
 
     private mutating func send(_ command: SendCommand, _ index: UInt64, _ stamp: Int64) -> CommandResult {
         let first = sent.first {
             $0.command.conversation == command.conversation && $0.command.sender == command.sender
-                && $0.command.id == command.id
+                && $0.command.id == command.id && $0.seq > idFloors[command.conversation] ?? 0
         }
         let next = isNext(command, index)
         if next { turns.append((index, command.conversation, command.order)) }

@@ -1,0 +1,108 @@
+import NIOCore
+import RoostModel
+import RoostNode
+import RoostProtocol
+import RoostSimulation
+import Testing
+
+/// Old messages go, on all replicas alike, and nobody misses what he was owed.
+@Suite struct RetentionTests {
+    private func world(_ seed: UInt64, expiry: Int) throws -> World {
+        try World(seed: seed) {
+            $0.limits.deviceExpirySeconds = expiry
+            $0.durability.retentionSeconds = 120
+            $0.durability.idRetentionSeconds = 60
+        }
+    }
+
+    private func skips(_ session: SimulationSession?) -> [SkippedFrame] {
+        (session?.frames ?? []).compactMap { if case .skipped(let frame) = $0 { frame } else { nil } }
+    }
+
+    private func send(_ world: World, _ device: SimulationDevice, _ group: ConversationID, _ count: Int) {
+        for number in 0..<count {
+            device.send(to: group, "m\(number)")
+            world.run(2)
+        }
+        #expect(world.run(5_000) { device.outbox.isEmpty }, "seed \(world.seed)")
+    }
+
+    @Test(arguments: World.seeds(2)) func oldMessagesGoOnAllReplicas(seed: UInt64) throws {
+        let world = try world(seed, expiry: 60)
+        let group = try world.conversation(.group, "ada", "bob")
+        let ada = try world.device("ada", "phone")
+        let bob = try world.device("bob", "phone")
+        let away = try world.device("bob", "away") { $0.reconnects = false }
+        world.run(1_000)
+        away.disconnect()
+        send(world, ada, group, 20)
+        #expect(world.run(5_000) { bob.received[group]?.count == 20 }, "seed \(seed)")
+        world.run(100_000)
+        #expect(
+            world.cluster.storedSeqs(of: group) == Array(repeating: Array(1...20), count: 3), "seed \(seed): too early")
+        send(world, ada, group, 3)
+        // A leader that dies in between changes nothing.
+        let leader = try #require(world.cluster.leader(of: world.cluster.partition(of: group)))
+        world.cluster.kill(leader)
+        world.run(10_000)
+        try world.cluster.start(leader)
+        world.run(30_000)
+        let left = world.cluster.storedSeqs(of: group)
+        #expect(left == Array(repeating: [21, 22, 23], count: 3), "seed \(seed): \(left)")
+        #expect(bob.received[group]?.map(\.seq) == Array(1...23), "seed \(seed)")
+        #expect(skips(bob.session).isEmpty, "seed \(seed)")
+        world.expectAgreement()
+
+        // Away for longer than the expiry: it is told what it lost, once, and gets the rest.
+        away.reconnects = true
+        away.connect()
+        #expect(world.run(5_000) { away.isCaughtUp }, "seed \(seed)")
+        #expect(skips(away.session) == [SkippedFrame(conversation: group, from: 1, to: 20)], "seed \(seed)")
+        #expect(away.received[group]?.map(\.seq) == [21, 22, 23], "seed \(seed)")
+        world.run(3_000)
+        away.disconnect()
+        #expect(world.run(5_000) { away.sessions.count == 3 && away.isCaughtUp }, "seed \(seed)")
+        #expect(skips(away.session).isEmpty && away.violations.isEmpty, "seed \(seed)")
+
+        // Sent again within the time that ids are kept, it is the same message.
+        let first = try #require(ada.sent.first)
+        let session = try #require(ada.session)
+        session.send([first.send])
+        #expect(world.run(3_000) { session.accepted.last?.id == first.id }, "seed \(seed)")
+        #expect(session.accepted.last?.seq == 1, "seed \(seed)")
+        #expect(ada.accepted.count == 23, "seed \(seed)")
+        world.expectAgreement()
+    }
+
+    /// Who is away for less than the expiry is waited for, however old the messages are.
+    @Test(arguments: World.seeds(2)) func whatADeviceIsOwedStays(seed: UInt64) throws {
+        let world = try world(seed, expiry: 600)
+        let group = try world.conversation(.group, "ada", "bob")
+        let ada = try world.device("ada", "phone")
+        let bob = try world.device("bob", "phone") { $0.reconnects = false }
+        world.run(1_000)
+        bob.disconnect()
+        send(world, ada, group, 10)
+        world.run(200_000)
+        #expect(world.cluster.storedSeqs(of: group) == Array(repeating: Array(1...10), count: 3), "seed \(seed)")
+        bob.reconnects = true
+        bob.connect()
+        #expect(world.run(5_000) { bob.received[group]?.count == 10 }, "seed \(seed)")
+        #expect(skips(bob.session).isEmpty, "seed \(seed)")
+        #expect(
+            world.run(30_000) { world.cluster.storedSeqs(of: group) == Array(repeating: [], count: 3) },
+            "seed \(seed): \(world.cluster.storedSeqs(of: group))")
+        // Nothing is left of them, and the conversation goes on where it was.
+        send(world, ada, group, 2)
+        #expect(world.run(5_000) { bob.received[group]?.map(\.seq) == Array(1...12) }, "seed \(seed)")
+        world.expectAgreement()
+        // A node that was blank of tables would come to the same: all start again from their disks.
+        for id in world.cluster.nodeIDs { world.cluster.kill(id) }
+        world.run(500)
+        try world.cluster.startAll()
+        #expect(world.run(20_000) { world.cluster.isServing && bob.isCaughtUp && ada.isCaughtUp }, "seed \(seed)")
+        send(world, ada, group, 1)
+        #expect(world.run(5_000) { bob.received[group]?.map(\.seq) == Array(1...13) }, "seed \(seed)")
+        world.expectAgreement()
+    }
+}
