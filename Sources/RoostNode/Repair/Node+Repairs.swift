@@ -95,8 +95,8 @@ extension Node {
     }
 
     /// Rows that were asked for. Where the group runs, one of another term than it knows is of another history, and
-    /// Raft will replace what stands there. Where it does not, any committed entry is right: what follows it in the
-    /// log either agrees, or Raft removes it.
+    /// Raft will replace what stands there. Where it does not, any committed entry is right: what cannot stand beside it
+    /// is removed with it (`LogRepair`).
     private func mend(_ id: PartitionID, with rows: [RepairRow], from node: NodeID) {
         repairs.answered(id, by: node, rows: rows.count)
         var whole: [RaftEntry] = []
