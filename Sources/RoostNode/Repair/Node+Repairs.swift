@@ -123,7 +123,7 @@ extension Node {
             context.counters.repairedRows.increment()
             context.logger.notice("partition \(id), index \(index): written again from another replica")
         }
-        if partitions[id] == nil, !repairs.isBlocked(id) { loadReplica(id) }
+        if partitions[id] == nil { loadReplica(id) }
         askForRepairs(of: id)
         tellFitness()
     }
