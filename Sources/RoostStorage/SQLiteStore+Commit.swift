@@ -50,7 +50,7 @@ extension SQLiteStore {
             var rows = try StateRowWriter(db, keys: keys)
             for partition in order {
                 guard let part = gathered[partition] else { continue }
-                if let state = part.hardState { try writeHardState(state, partition, db) }
+                if let state = part.hardState { try Self.writeHardState(state, partition, db) }
                 try rows.write(part.changes, partition: partition)
                 if part.appliedIndex != nil || part.lastStamp != nil {
                     try writeApplied(part.appliedIndex, part.lastStamp, partition, db)
@@ -138,21 +138,16 @@ extension SQLiteStore {
 
     private func writeLog(_ writes: [PartitionWrite], _ db: Database) throws {
         var insert = try BoundStatement(db, LogRow.insert)
-        var replace = try BoundStatement(db, LogRow.replace)
         for write in writes {
             if let first = write.truncateFrom {
-                var delete = try BoundStatement(db, "DELETE FROM log WHERE position BETWEEN ? AND ?")
-                delete.reset()
-                try delete.bind(LogPosition(write.partition, first).rowID)
-                try delete.bind(LogPosition(write.partition, .max).rowID)
-                try delete.run()
+                try LogRepair.remove(from: first, write.partition, db)
             }
-            for entry in write.repairs { try LogRow.write(entry, partition: write.partition, with: &replace) }
+            for entry in write.repairs { try LogRepair.write(entry, write.partition, db) }
             for entry in write.entries { try LogRow.write(entry, partition: write.partition, with: &insert) }
         }
     }
 
-    private func writeHardState(_ state: RaftHardState, _ partition: PartitionID, _ db: Database) throws {
+    static func writeHardState(_ state: RaftHardState, _ partition: PartitionID, _ db: Database) throws {
         var statement = try BoundStatement(db, CheckedTable.hardState.insert)
         statement.reset(.hardState)
         try statement.bind(Int64(partition.value))

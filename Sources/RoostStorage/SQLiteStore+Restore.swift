@@ -48,7 +48,7 @@ extension SQLiteStore {
         try read { db in try Self.applied(partition, db).map { UInt64(bitPattern: $0.index) } ?? 0 }
     }
 
-    private static func hardState(of partition: PartitionID, _ db: Database) throws -> RaftHardState {
+    static func hardState(of partition: PartitionID, _ db: Database) throws -> RaftHardState {
         let table = CheckedTable.hardState
         var statement = try BoundStatement(
             db, "SELECT \(table.selected(as: "t")) FROM \(table.name) t WHERE partition = ?")

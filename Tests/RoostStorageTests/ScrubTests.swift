@@ -132,3 +132,52 @@ import Testing
         #expect(try store.loadPartition(1).missing == [LogDamage(1, 40, .checksum)])
     }
 }
+
+/// A committed entry in the place of a damaged row of a history that was given up.
+@Suite struct LogRepairTests {
+    private func makeStore(_ terms: [UInt64], hardTerm: UInt64 = 9) throws -> SQLiteStore {
+        let store = try SQLiteStore()
+        let entries = terms.enumerated().map { entry(UInt64($0.offset + 1), term: $0.element) }
+        try store.commit([PartitionWrite(partition: 1, hardState: RaftHardState(term: hardTerm), entries: entries)])
+        return store
+    }
+
+    private func terms(_ store: SQLiteStore) throws -> [UInt64] {
+        try store.entries(partition: 1, from: 1, through: .max, maxBytes: .max).map(\.term)
+    }
+
+    @Test func neighboursThatAgreeStay() throws {
+        let store = try makeStore([1, 1, 2, 2, 3])
+        #expect(try store.flipBit(partition: 1, index: 3))
+        try store.commit([PartitionWrite(partition: 1, repairs: [entry(3, term: 2)])])
+        #expect(try terms(store) == [1, 1, 2, 2, 3])
+        #expect(try store.loadPartition(1).hardState.term == 9)
+    }
+
+    @Test func whatFollowsWithALowerTermIsRemoved() throws {
+        let store = try makeStore([1, 1, 2, 2, 2])
+        #expect(try store.flipBit(partition: 1, index: 3))
+        try store.commit([PartitionWrite(partition: 1, repairs: [entry(3, term: 3)])])
+        #expect(try terms(store) == [1, 1, 3])
+    }
+
+    @Test func whatStandsBeforeWithAHigherTermIsRemoved() throws {
+        let store = try makeStore([1, 1, 4, 4, 4, 4])
+        #expect(try store.flipBit(partition: 1, index: 5))
+        #expect(try store.flipBit(partition: 1, index: 3))
+        // What the damaged one before was is not known: it stays, and is asked for.
+        try store.commit([PartitionWrite(partition: 1, repairs: [entry(5, term: 3)])])
+        #expect(try terms(store) == [1, 1])
+        #expect(try store.loadPartition(1).missing == [LogDamage(1, 3, .checksum)])
+        try store.commit([PartitionWrite(partition: 1, repairs: [entry(3, term: 2)])])
+        #expect(try terms(store) == [1, 1, 2])
+    }
+
+    @Test func theTermIsRaisedToThatOfTheEntry() throws {
+        let store = try makeStore([1, 1, 2], hardTerm: 2)
+        #expect(try store.flipBit(partition: 1, index: 3))
+        try store.commit([PartitionWrite(partition: 1, repairs: [entry(3, term: 6)])])
+        #expect(try store.loadPartition(1).hardState == RaftHardState(term: 6))
+        #expect(try store.loadPartition(1).missing.isEmpty)
+    }
+}

@@ -25,6 +25,8 @@ extension Node {
     }
 
     private func loaded(_ id: PartitionID, _ restored: RestoredPartition) {
+        // What was removed with a row that was mended is not waited for.
+        for index in repairs.indices(of: id) where index > restored.lastIndex { repairs.remove(id, index) }
         for damage in restored.holes { damaged(damage) }
         guard restored.missing.isEmpty else {
             for damage in restored.missing { damaged(damage, isBlocking: true) }

@@ -95,8 +95,8 @@ extension Node {
     }
 
     /// Rows that were asked for. Where the group runs, one of another term than it knows is of another history, and
-    /// Raft will replace what stands there. Where it does not, any committed entry is right: what follows it in the
-    /// log either agrees, or Raft removes it.
+    /// Raft will replace what stands there. Where it does not, any committed entry is right: what cannot stand beside it
+    /// is removed with it (`LogRepair`).
     private func mend(_ id: PartitionID, with rows: [RepairRow], from node: NodeID) {
         repairs.answered(id, by: node, rows: rows.count)
         var whole: [RaftEntry] = []
@@ -123,7 +123,7 @@ extension Node {
             context.counters.repairedRows.increment()
             context.logger.notice("partition \(id), index \(index): written again from another replica")
         }
-        if partitions[id] == nil, !repairs.isBlocked(id) { loadReplica(id) }
+        if partitions[id] == nil { loadReplica(id) }
         askForRepairs(of: id)
         tellFitness()
     }

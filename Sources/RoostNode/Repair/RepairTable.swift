@@ -53,8 +53,6 @@ struct RepairTable: Sendable {
 
     func indices(of partition: PartitionID) -> [UInt64] { holes[partition]?.keys.sorted() ?? [] }
 
-    func isBlocked(_ partition: PartitionID) -> Bool { holes[partition]?.values.contains(where: \.isBlocking) ?? false }
-
     /// Since when the oldest of the partition's is known; nil where there is none.
     func oldest(of partition: PartitionID) -> UInt64? { holes[partition]?.values.map(\.foundAt).min() }
 
