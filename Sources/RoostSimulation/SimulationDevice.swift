@@ -38,6 +38,8 @@ package final class SimulationDevice: @unchecked Sendable {
     package private(set) var sent: [Sent] = []
     package private(set) var accepted: [MessageID: AcceptedFrame] = [:]
     package private(set) var refused: [MessageID: ErrorCode] = [:]
+    /// When a send was last answered that its outcome is unknown, in virtual nanoseconds.
+    package private(set) var unknownAt: [MessageID: UInt64] = [:]
     private var flushing = false
     /// By conversation, in the order of arrival, once each.
     package private(set) var received: [ConversationID: [Message]] = [:]
@@ -239,6 +241,7 @@ package final class SimulationDevice: @unchecked Sendable {
         case .error(let error):
             guard let id = error.id else { return }
             if error.retryable {
+                unknownAt[id] = cluster.executor.now
                 sendAgainLater()
             } else if reused.remove(id) != nil {
                 if error.code != .idReused { broke("another content under \(id) is refused as \(error.codeText)") }

@@ -148,7 +148,7 @@ struct SimulateCommand: AsyncParsableCommand {
             let pool = SimulationPool(jobs: jobCount, arguments: list)
             var caught: SimulationOutcome?
             let seeds = try Self.range(seeds, "--seeds")
-            try pool.run(Array(seeds), until: { caught != nil }) { outcome in
+            try pool.run(Array(seeds), until: { caught?.seed }) { outcome in
                 if !outcome.breaches.isEmpty, outcome.seed < caught?.seed ?? .max { caught = outcome }
             }
             let promises = Set(caught?.breaches.map(\.promise) ?? []).sorted().joined(separator: ", ")
