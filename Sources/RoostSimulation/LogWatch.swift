@@ -195,7 +195,8 @@ package final class LogWatch: @unchecked Sendable {
                 let view, view.leads, view.term == term.term
             else { return }
             if view.entryTerm != item.term {
-                self.broke(.leaderCompleteness, "\(sender.node) leads \(term.term) without \(place + 1) of \(item.term)")
+                self.broke(
+                    .leaderCompleteness, "\(sender.node) leads \(term.term) without \(place + 1) of \(item.term)")
             }
         }
     }

@@ -62,6 +62,7 @@ package struct PlantedRule: Sendable {
         PlantedRule("epoch-ignored", .epochIgnored, .crashes, "every life of a node has a higher epoch"),
         PlantedRule("sleeps-on", .sleepsOn, .gentle, "a follower wakes when it loses its leader", seconds: 120),
         PlantedRule("presence-not-withdrawn", .presenceNotWithdrawn, .mixed, "who leaves is taken out of the table"),
-        PlantedRule("calls-never-retried", .callsNeverRetried, .crashes, "an unanswered proposal goes to the next leader"),
+        PlantedRule(
+            "calls-never-retried", .callsNeverRetried, .crashes, "an unanswered proposal goes to the next leader"),
     ]
 }

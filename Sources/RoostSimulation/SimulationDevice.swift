@@ -40,6 +40,8 @@ package final class SimulationDevice: @unchecked Sendable {
     package private(set) var refused: [MessageID: ErrorCode] = [:]
     /// When a send was last answered that its outcome is unknown, in virtual nanoseconds.
     package private(set) var unknownAt: [MessageID: UInt64] = [:]
+    /// How often each was sent.
+    package private(set) var attempted: [MessageID: Int] = [:]
     private var flushing = false
     /// By conversation, in the order of arrival, once each.
     package private(set) var received: [ConversationID: [Message]] = [:]
@@ -72,7 +74,9 @@ package final class SimulationDevice: @unchecked Sendable {
         var digest = UInt64(accepted.count)
         for item in sent { digest = StableHash.mix(digest ^ (accepted[item.id]?.seq ?? 0)) }
         for conversation in received.keys.sorted() {
-            for message in received[conversation] ?? [] { digest = StableHash.mix(digest ^ StableHash.of(message.id.uuid)) }
+            for message in received[conversation] ?? [] {
+                digest = StableHash.mix(digest ^ StableHash.of(message.id.uuid))
+            }
         }
         return digest
     }
@@ -208,7 +212,7 @@ package final class SimulationDevice: @unchecked Sendable {
         outbox.append(item)
         sent.append(item)
         // What failed goes first, when its time has come.
-        if !flushing { session?.send([send]) }
+        if !flushing { attempt([item]) }
         return id
     }
 
@@ -227,7 +231,13 @@ package final class SimulationDevice: @unchecked Sendable {
 
     /// Everything not answered again, in order.
     private func flush() {
-        session?.send(outbox.map(\.send))
+        attempt(outbox)
+    }
+
+    private func attempt(_ list: [Sent]) {
+        guard let session, !list.isEmpty else { return }
+        for item in list { attempted[item.id, default: 0] += 1 }
+        session.send(list.map(\.send))
     }
 
     private func take(_ frame: ServerFrame) {
@@ -240,6 +250,7 @@ package final class SimulationDevice: @unchecked Sendable {
         case .accepted(let answer): takeAccepted(answer)
         case .error(let error):
             guard let id = error.id else { return }
+            cluster.note("\(user) \(device): \(id) is refused: \(error.codeText)")
             if error.retryable {
                 unknownAt[id] = cluster.executor.now
                 sendAgainLater()

@@ -29,7 +29,8 @@ import Testing
             let report = try Self.run(seed, Self.short(scenario))
             #expect(
                 report.breaches.isEmpty,
-                "roost simulate --seed \(seed) --scenario \(scenario.rawValue) --virtual-seconds 15: \(report.breaches)")
+                "roost simulate --seed \(seed) --scenario \(scenario.rawValue) --virtual-seconds 15: \(report.breaches)"
+            )
         }
     }
 
