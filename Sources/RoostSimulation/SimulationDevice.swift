@@ -40,6 +40,10 @@ package final class SimulationDevice: @unchecked Sendable {
     package private(set) var sent: [Sent] = []
     package private(set) var accepted: [MessageID: AcceptedFrame] = [:]
     package private(set) var refused: [MessageID: ErrorCode] = [:]
+    /// When a send was last answered that its outcome is unknown, in virtual nanoseconds.
+    package private(set) var unknownAt: [MessageID: UInt64] = [:]
+    /// How often each was sent.
+    package private(set) var attempted: [MessageID: Int] = [:]
     private var flushing = false
     /// By conversation, in the order of arrival, once each.
     package private(set) var received: [ConversationID: [Message]] = [:]
@@ -210,7 +214,7 @@ package final class SimulationDevice: @unchecked Sendable {
         outbox.append(item)
         sent.append(item)
         // What failed goes first, when its time has come.
-        if !flushing { session?.send([send]) }
+        if !flushing { attempt([item]) }
         return id
     }
 
@@ -229,7 +233,13 @@ package final class SimulationDevice: @unchecked Sendable {
 
     /// Everything not answered again, in order.
     private func flush() {
-        session?.send(outbox.map(\.send))
+        attempt(outbox)
+    }
+
+    private func attempt(_ list: [Sent]) {
+        guard let session, !list.isEmpty else { return }
+        for item in list { attempted[item.id, default: 0] += 1 }
+        session.send(list.map(\.send))
     }
 
     private func take(_ frame: ServerFrame) {
@@ -242,7 +252,9 @@ package final class SimulationDevice: @unchecked Sendable {
         case .accepted(let answer): takeAccepted(answer)
         case .error(let error):
             guard let id = error.id else { return }
+            cluster.note("\(user) \(device): \(id) is refused: \(error.codeText)")
             if error.retryable {
+                unknownAt[id] = cluster.executor.now
                 sendAgainLater()
             } else if reused.remove(id) != nil {
                 if error.code != .idReused { broke("another content under \(id) is refused as \(error.codeText)") }

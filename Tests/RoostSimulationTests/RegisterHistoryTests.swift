@@ -72,6 +72,22 @@ import Testing
         }
     }
 
+    /// Before its answer a write may happen again, not after it.
+    @Test func mayRepeat() {
+        func history(answered: UInt64) -> RegisterHistory {
+            var history = RegisterHistory(initial: 0, mayRepeat: true)
+            let list: [(RegisterHistory.Action, UInt64, UInt64)] = [
+                (.write(1), 1, answered), (.read(1), 2, 3), (.write(0), 4, 5), (.read(0), 6, 7), (.read(1), 8, 9),
+            ]
+            for (action, called, answered) in list {
+                if let number = history.call(action, at: called) { history.answer(number, at: answered) }
+            }
+            return history
+        }
+        #expect(history(answered: 10).isLinearizable)
+        #expect(!history(answered: 5).isLinearizable)
+    }
+
     @Test func isBounded() {
         var history = RegisterHistory(initial: 0)
         for number in 0..<100 { _ = history.call(.write(number % 2), at: UInt64(number)) }

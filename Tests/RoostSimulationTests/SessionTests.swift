@@ -130,6 +130,31 @@ import Testing
         #expect(bob.session?.isCaughtUp == true && bob.session?.caughtUps == 1, "seed \(seed)")
     }
 
+    /// What one device sent and another of the same user sends again is no message of the other: it is delivered to it,
+    /// even if the answer comes before the stream is open again.
+    @Test(arguments: World.seeds(12)) func whatAnotherDeviceSentIsDelivered(seed: UInt64) throws {
+        let world = try World(seed: seed, partitions: 1)
+        let group = try world.conversation(.group, "ada", "bob")
+        let leader = try #require(world.cluster.leader(of: 0))
+        let away = try #require(world.cluster.nodeIDs.first { $0 != leader })
+        let phone = try world.device("ada", "phone", at: leader)
+        let desk = try world.device("ada", "desk", at: away)
+        phone.send(to: group, "first")
+        #expect(world.run(5_000) { desk.received[group]?.count == 1 }, "seed \(seed)")
+        world.cluster.pause(away)
+        let id = phone.send(to: group, "second")
+        #expect(world.run(3_000) { phone.accepted[id] != nil }, "seed \(seed)")
+        let answer = try #require(phone.accepted[id])
+        let sent = try #require(phone.sent.last)
+        desk.repeatSend(sent.send, answered: answer)
+        world.run(6_000)
+        world.cluster.resume(away)
+        world.run(3_000)
+        phone.send(to: group, "third")
+        world.expectWhole()
+        #expect(desk.received[group]?.map(\.seq) == [1, 2, 3], "seed \(seed)")
+    }
+
     @Test(arguments: World.seeds(3)) func aSlowOneGetsEverything(seed: UInt64) throws {
         let world = try World(seed: seed) { $0.limits.window = 16 }
         let group = try world.conversation(.group, "ada", "bob")

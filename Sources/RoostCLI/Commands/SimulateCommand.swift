@@ -144,20 +144,37 @@ struct SimulateCommand: AsyncParsableCommand {
         Console.out("| rule | broken by | scenario | caught as | seeds needed |")
         Console.out("| --- | --- | --- | --- | --- |")
         for rule in PlantedRule.all where names?.contains(rule.name) ?? true {
-            var list = ["--nodes", rule.nodes, "--scenario", rule.scenario.rawValue, "--rule", rule.name]
-            list += ["--virtual-seconds", String(rule.virtualSeconds)]
-            let pool = SimulationPool(jobs: jobCount, arguments: list)
-            var caught: SimulationOutcome?
+            let list = [
+                "--nodes", rule.nodes, "--scenario", rule.scenario.rawValue, "--virtual-seconds",
+                String(rule.virtualSeconds),
+            ]
             let seeds = try Self.range(seeds, "--seeds")
-            try pool.run(Array(seeds), until: { caught != nil }) { outcome in
-                if !outcome.breaches.isEmpty, outcome.seed < caught?.seed ?? .max { caught = outcome }
-            }
+            let caught = try firstCaught(by: Array(seeds), list, rule.name)
             let promises = Set(caught?.breaches.map(\.promise) ?? []).sorted().joined(separator: ", ")
             let needed = caught.map { String($0.seed - seeds.lowerBound + 1) } ?? "not in \(seeds.count)"
             if caught == nil { isMissed = true }
             Console.out("| \(rule.rule) | \(rule.name) | \(rule.scenario.rawValue) | \(promises) | \(needed) |")
         }
         if isMissed { throw ExitCode.failure }
+    }
+
+    /// The lowest seed that breaks a promise with the rule broken, and none without.
+    private func firstCaught(by seeds: [UInt64], _ arguments: [String], _ rule: String) throws -> SimulationOutcome? {
+        var seeds = seeds
+        while !seeds.isEmpty {
+            var caught: SimulationOutcome?
+            try SimulationPool(jobs: jobCount, arguments: arguments + ["--rule", rule]).run(
+                seeds, until: { caught?.seed }
+            ) { outcome in
+                if !outcome.breaches.isEmpty, outcome.seed < caught?.seed ?? .max { caught = outcome }
+            }
+            guard let caught else { return nil }
+            var isClean = false
+            try SimulationPool(jobs: 1, arguments: arguments).run([caught.seed]) { isClean = $0.breaches.isEmpty }
+            if isClean { return caught }
+            seeds.removeAll { $0 <= caught.seed }
+        }
+        return nil
     }
 }
 

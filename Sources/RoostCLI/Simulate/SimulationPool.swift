@@ -44,8 +44,9 @@ final class SimulationPool {
         self.arguments = arguments
     }
 
+    /// `bound`: once there is one, seeds above it are not wanted any more.
     func run(
-        _ seeds: [UInt64], until isEnough: () -> Bool = { false }, _ body: (SimulationOutcome) -> Void
+        _ seeds: [UInt64], until bound: () -> UInt64? = { nil }, _ body: (SimulationOutcome) -> Void
     ) throws {
         waiting = seeds[...]
         for _ in 0..<jobs { try startNext(of: seeds.count) }
@@ -53,27 +54,26 @@ final class SimulationPool {
             switch events.next() {
             case .output(let child, let data):
                 if data.isEmpty { children[child]?.isAtEnd = true } else { take(data, of: child, body) }
-                try ended(child, of: seeds.count, isEnough(), body)
+                try ended(child, of: seeds.count, bound(), body)
             case .exit(let child, let exit):
                 children[child]?.exit = exit
-                try ended(child, of: seeds.count, isEnough(), body)
+                try ended(child, of: seeds.count, bound(), body)
             }
-            if isEnough() {
-                waiting = []
-                for child in children.values { child.process.kill() }
+            if let bound = bound() {
+                waiting = waiting.filter { $0 < bound }[...]
+                for child in children.values where child.seeds.allSatisfy({ $0 > bound }) { child.process.kill() }
             }
         }
     }
 
     /// The process is gone and all that it said is read: what it left undone goes to another.
     private func ended(
-        _ number: Int, of total: Int, _ isEnough: Bool, _ body: (SimulationOutcome) -> Void
+        _ number: Int, of total: Int, _ bound: UInt64?, _ body: (SimulationOutcome) -> Void
     ) throws {
         guard let child = children[number], child.isAtEnd, let exit = child.exit else { return }
         children[number] = nil
-        guard !isEnough else { return }
-        var rest = child.seeds
-        if exit != .code(0), let seed = child.current ?? rest.first {
+        var rest = child.seeds.filter { $0 < bound ?? .max }
+        if exit != .code(0), let seed = child.current ?? rest.first, seed < bound ?? .max {
             body(SimulationOutcome(crashed: seed, exit.text))
             rest.removeAll { $0 == seed }
         }
@@ -83,7 +83,7 @@ final class SimulationPool {
 
     private func startNext(of total: Int) throws {
         guard !waiting.isEmpty else { return }
-        let share = max(1, min(Self.share, total / (jobs * 2)))
+        let share = max(1, min(Self.share, total / (jobs * 8)))
         let part = Array(waiting.prefix(share))
         waiting = waiting.dropFirst(share)
         let number = nextChild

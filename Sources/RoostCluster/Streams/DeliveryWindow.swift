@@ -96,16 +96,6 @@ package struct DeliveryWindow: Sendable {
         return .drop
     }
 
-    /// The session's own send was accepted: nothing to write, but nothing to wait for either.
-    package mutating func sent(conversation: ConversationID, seq: UInt64, into actions: inout [Action]) {
-        guard var progress = conversations[conversation], seq == progress.written + 1, !progress.reading,
-            !progress.queued
-        else { return }
-        progress.head = max(progress.head, seq)
-        _ = accept(conversation, seq, own: true, &progress, into: &actions)
-        conversations[conversation] = progress
-    }
-
     // MARK: Opening
 
     /// From a leader's answer to an open: the conversation goes to `head`, the device stands at `cursor`.

@@ -28,13 +28,17 @@ extension Node {
             }
             drained()
         }
+        // Stopped meanwhile: there is nobody left to say goodbye to.
+        guard !peers.isEmpty else { return }
         sendAcks()
         var actions: [Swim.Action] = []
         swim.receive(.leave, now: context.clock.now(), into: &actions)
         perform(actions)
         // One more beat for the goodbye, the last acknowledgements and the last rows.
+        isParting = true
         await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
-            _ = context.after(milliseconds: 300) { continuation.resume() }
+            drainWaiters.append { continuation.resume() }
+            _ = context.after(milliseconds: 300) { [weak self] in self?.onCore { $0.endDrain() } }
         }
     }
 
@@ -75,7 +79,7 @@ extension Node {
 
     /// Sessions are closed and leaderships handed over, or the time is up.
     func drained() {
-        guard phase == .draining, !drainWaiters.isEmpty else { return }
+        guard phase == .draining, !drainWaiters.isEmpty, !isParting else { return }
         let leading = partitions.values.contains { partition in
             partition.onCore { $0.isLeader && $0.raft.bestTransferTarget != nil }
         }
@@ -91,6 +95,10 @@ extension Node {
             }
             return
         }
+        endDrain()
+    }
+
+    private func endDrain() {
         let waiters = drainWaiters
         drainWaiters.removeAll()
         for waiter in waiters { waiter() }

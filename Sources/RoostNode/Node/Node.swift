@@ -84,6 +84,8 @@ package actor Node {
     var drainWaiters: [@Sendable () -> Void] = []
     var drainWaited = false
     var drainPolling = false
+    /// Drained, and saying goodbye.
+    var isParting = false
 
     // The turn.
     private var turnScheduled = false
@@ -197,6 +199,10 @@ package actor Node {
         dirtyPartitions.removeAll()
         for id in calls.calls.keys.sorted() { calls.remove(id)?.completion(.unavailable) }
         phase = .draining
+        let waiting = servingWaiters + drainWaiters
+        servingWaiters.removeAll()
+        drainWaiters.removeAll()
+        for waiter in waiting { waiter() }
     }
 
     /// Nothing is known any more of what is on disk, or of what the log says: the process must end.

@@ -163,7 +163,6 @@ extension Device {
                 AcceptedFrame(id: id, conversation: conversation, seq: seq, sentAt: sentAt).write(into: &frame)
                 write(frame)
             }
-            noteSent(conversation, seq: seq)
         case .rejected(let rejection):
             let (code, detail) = Self.describe(rejection)
             if code == .unavailable { context.counters.unavailable.increment() }

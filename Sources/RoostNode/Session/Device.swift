@@ -213,11 +213,6 @@ actor Device {
         write(frame)
     }
 
-    func noteSent(_ conversation: ConversationID, seq: UInt64) {
-        window.sent(conversation: conversation, seq: seq, into: &windowActions)
-        performWindowActions()
-    }
-
     private func performWindowActions() {
         while !windowActions.isEmpty {
             let batch = windowActions

@@ -66,12 +66,6 @@ struct WindowModel {
         perform(actions)
     }
 
-    mutating func sent(_ id: ConversationID, _ seq: UInt64) {
-        var actions: [DeliveryWindow.Action] = []
-        window.sent(conversation: id, seq: seq, into: &actions)
-        perform(actions)
-    }
-
     /// A leader's answer to an open: what it would tell now.
     mutating func unread(_ id: ConversationID) {
         guard let conversation = conversations[id] else { return }
