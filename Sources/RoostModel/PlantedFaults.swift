@@ -54,20 +54,18 @@ package struct PlantedFaults: OptionSet, Sendable, Hashable {
     package static let windowIgnored = Self(bit: 20)
     /// What was written is written again.
     package static let writesTwice = Self(bit: 21)
-    /// A node whose leader's stream ended does not open again.
-    package static let neverReopens = Self(bit: 22)
+    /// What a leader says of its stream once a second is not looked at.
+    package static let statusIgnored = Self(bit: 22)
 
     // Nodes.
     /// A node that lost its disk keeps its store id, and votes.
     package static let wipedVotes = Self(bit: 23)
     /// A node comes back with the epoch it had.
     package static let epochIgnored = Self(bit: 24)
-    /// An older session of a device goes on beside a newer.
-    package static let generationIgnored = Self(bit: 25)
     /// A follower sleeps on when its link to the leader breaks.
     package static let sleepsOn = Self(bit: 26)
     /// A session that ended is not withdrawn from the presence table.
     package static let presenceNotWithdrawn = Self(bit: 27)
-    /// A retry carries a new id.
+    /// A call that is not answered is not sent again.
     package static let callsNeverRetried = Self(bit: 28)
 }

@@ -106,7 +106,7 @@ package final class LogWatch: @unchecked Sendable {
         if index <= replica.log.count { replica.log[index - 1] = item } else { replica.log.append(item) }
         guard entry.kind == .command else { return }
         var payload = entry.payload
-        guard case .send(let send)? = (try? StampedCommand(decoding: &payload))?.command else { return }
+        guard let send = (try? StampedCommand(decoding: &payload))?.command.sending else { return }
         let identity = Identity(conversation: send.conversation, sender: send.sender, id: send.id)
         if messages[identity]?.contains(where: { $0.place == place }) != true {
             messages[identity, default: []].append((place, item))

@@ -55,11 +55,11 @@ package struct PlantedRule: Sendable {
         PlantedRule("subscribes-late", .subscribesLate, .mixed, "subscribed first, then proven, then answered"),
         PlantedRule("window-ignored", .windowIgnored, .mixed, "a window bounds what is unacknowledged"),
         PlantedRule("writes-twice", .writesTwice, .mixed, "only the next readable seq is written"),
-        PlantedRule("never-reopens", .neverReopens, .mixed, "a stream that ended is opened again"),
+        PlantedRule("status-ignored", .statusIgnored, .mixed, "a leader tells of its streams, for idle partitions too"),
         PlantedRule(
             "wiped-votes", .wipedVotes, .crashes, "a node without its disk is another peer", seconds: 120,
             needs: [.wipe]),
-        PlantedRule("generation-ignored", .generationIgnored, .mixed, "of a device's sessions the newer stays"),
+        PlantedRule("epoch-ignored", .epochIgnored, .crashes, "every life of a node has a higher epoch"),
         PlantedRule("sleeps-on", .sleepsOn, .gentle, "a follower wakes when it loses its leader", seconds: 120),
         PlantedRule("presence-not-withdrawn", .presenceNotWithdrawn, .mixed, "who leaves is taken out of the table"),
         PlantedRule(

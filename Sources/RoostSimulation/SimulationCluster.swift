@@ -37,6 +37,8 @@ package final class SimulationCluster: @unchecked Sendable {
     private var machines: [NodeID: Machine] = [:]
     private var sessions: [NodeID: [SimulationSession]] = [:]
     package private(set) var running: [NodeID: Running] = [:]
+    /// Lost their disk since they last started.
+    private var isBlank: Set<NodeID> = []
     /// What nodes that were not made to said when they ended.
     package private(set) var failures: [String] = []
     /// Why nodes ended whose database is to be set aside; they start again blank.
@@ -94,10 +96,12 @@ package final class SimulationCluster: @unchecked Sendable {
         let stored = try machine.disk.loadFacts()
         var facts =
             stored ?? NodeFacts(store: StoreID(executor.generator.next()), epoch: 0, joinsOnly: machine.hasSetAside)
-        facts.epoch = max(facts.epoch + 1, UInt64(max(0, clock.wall() / 1_000_000)))
+        if stored == nil || !configuration.planted.contains(.epochIgnored) {
+            facts.epoch = max(facts.epoch + 1, UInt64(max(0, clock.wall() / 1_000_000)))
+        }
         try machine.disk.saveFacts(facts)
         note("\(id) starts, store \(facts.store), epoch \(facts.epoch)")
-        onStart?(id, facts.store, stored == nil)
+        onStart?(id, facts.store, isBlank.remove(id) != nil || stored == nil)
         let secrets = SecretBytes(seed: seed)
         let context = NodeContext(
             configuration: configuration, id: id, clock: clock, transport: network.transport(of: id),
@@ -146,7 +150,12 @@ package final class SimulationCluster: @unchecked Sendable {
     package func wipe(_ id: NodeID) throws {
         kill(id)
         note("\(id) loses its disk")
-        machines[id]?.disk = try Self.blankDisk(executor)
+        let disk = try Self.blankDisk(executor)
+        if configuration.planted.contains(.wipedVotes), let facts = try machines[id]?.disk.loadFacts() {
+            try disk.saveFacts(facts)
+        }
+        machines[id]?.disk = disk
+        isBlank.insert(id)
     }
 
     private static func blankDisk(_ executor: SimulationExecutor) throws -> SQLiteStore {

@@ -167,6 +167,15 @@ package final class SimulationDevice: @unchecked Sendable {
         }
     }
 
+    /// Slow no more, in this session either.
+    package func hurry() {
+        acknowledgeAfter = 100_000...3_000_000
+        session?.acknowledgeAfter = 100_000...3_000_000
+    }
+
+    /// It is out of the network's reach, and comes back by another.
+    package func vanish() { session?.vanish() }
+
     /// The connection breaks.
     package func disconnect() { session?.disconnect() }
 

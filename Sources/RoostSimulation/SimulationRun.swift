@@ -111,6 +111,7 @@ package struct SimulationRun {
     /// Everything accepted is delivered to every device, replicas agree, presence converges, queues drain.
     private mutating func settle() {
         let checker = SimulationChecker(cluster, workload.devices)
+        for device in workload.devices { device.hurry() }
         breaches += checker.settle(milliseconds: 120_000)
         if breaches.isEmpty { answersAgain() }
         if breaches.isEmpty { breaches += checker.settle(milliseconds: 60_000) }
@@ -147,6 +148,8 @@ package struct SimulationRun {
     /// Every node knows who is connected where, as the nodes that they are connected to say.
     private func presenceDifferences() -> [Breach] {
         let truth = cluster.nodeIDs.flatMap { id in cluster.onNode(id) { $0.ownSessions() } ?? [] }.sorted()
+        let devices = Set(truth.map { $0.split(separator: " ").prefix(2).joined(separator: " ") })
+        if devices.count != truth.count { return [Breach(.selfHealing, "a device has two sessions: \(truth)")] }
         return cluster.nodeIDs.compactMap { id in
             let view = (cluster.onNode(id) { $0.presenceView() } ?? []).sorted()
             if view == truth { return nil }

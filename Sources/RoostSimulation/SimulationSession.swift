@@ -186,6 +186,9 @@ package final class SimulationSession: SessionSocket, @unchecked Sendable {
         executor.perform { gate.pass { [weak self] in self?.events?.closed() } }
     }
 
+    /// The client goes away without a word: the node notices by silence, or by the device's next session.
+    package func vanish() { ended(1006) }
+
     /// The node went away, and tells nothing any more.
     package func lost() { ended(1006) }
 }

@@ -105,10 +105,12 @@ package final class Workload {
     package func nextDelay() -> UInt64 { UInt64(random(0...Int(2 * pace * 1_000_000))) }
 
     package func act() {
+        leaveFrozen()
         for _ in 0..<random(1...4) { send() }
         switch random(0...39) {
         case 0: pick(devices)?.disconnect()
         case 1: pick(devices)?.connect(to: pick(cluster.nodeIDs))
+        case 15: pick(devices)?.vanish()
         case 2, 3: changeMember()
         case 4, 5: readMember()
         case 6, 7: readHistory()
@@ -119,6 +121,14 @@ package final class Workload {
         case 14: reuseSomething()
         default: break
         }
+    }
+
+    /// A client gives up a connection on which nothing comes any more, sooner or later.
+    private func leaveFrozen() {
+        guard let device = pick(devices), let home = device.home, cluster.isPaused(home), random(0...9) == 0 else {
+            return
+        }
+        device.vanish()
     }
 
     private func send() {

@@ -77,7 +77,7 @@ extension ProcessSuite {
             #expect(try await run("users", "list").output.contains(#/Root +admin +disabled/#))
             #expect(try await run("users", "enable", "--user-id", id).code == 0)
             #expect(try await run("login", "--username", "Root", "--password", "p").code == 0)
-            try await fails(cluster, home: home, 1, "there is no user nobody", ["users", "disable", "--username", "nobody"])
+            try await fails(cluster, home: home, 1, "no such user", ["users", "disable", "--username", "nobody"])
             try await fails(cluster, home: home, 64, "--user-id", ["users", "disable", "--user-id", "x"])
             try await fails(cluster, home: home, 64, "--username", ["users", "disable"])
         }

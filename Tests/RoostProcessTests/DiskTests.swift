@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import RoostCLI
+
 extension ProcessSuite {
     /// What happens to a node whose disk is full or damaged, and to the cluster around it.
     @Suite("Disks that fill up or go bad")

@@ -131,12 +131,7 @@ private struct NamedAccount: ParsableArguments {
     func change(_ action: String, _ done: String, _ options: AdminOptions) async throws {
         try await options.with { client in
             let id = try id()
-            let answer: JSONValue
-            do {
-                answer = try await client.post("/admin/users/\(id)/\(action)", [:])
-            } catch let error as RoostError where error.status == 404 {
-                throw Failure("there is no user \(username ?? id.description)")
-            }
+            let answer = try await client.post("/admin/users/\(id)/\(action)", [:])
             try options.show(answer, ["\(done) \(username ?? id.description)"])
         }
     }

@@ -52,10 +52,15 @@ package struct DeliveryWindow: Sendable {
     /// The last delivery number given.
     package private(set) var lastNumber: UInt64 = 0
 
-    package init(size: Int) { self.size = max(1, size) }
+    private let planted: PlantedFaults
+
+    package init(size: Int, planted: PlantedFaults = []) {
+        self.size = max(1, size)
+        self.planted = planted
+    }
 
     package var unacknowledged: Int { outstanding.count }
-    package var hasRoom: Bool { !isHeld && outstanding.count < size }
+    package var hasRoom: Bool { !isHeld && (outstanding.count < size || planted.contains(.windowIgnored)) }
     package var isCaughtUp: Bool { caughtUp }
     package var hasBacklog: Bool { !backlog.isEmpty || reads > 0 }
 
@@ -80,6 +85,9 @@ package struct DeliveryWindow: Sendable {
         var progress = conversations[conversation] ?? Progress(written: cursor, head: cursor)
         progress.head = max(progress.head, seq)
         defer { conversations[conversation] = progress }
+        if seq == progress.written, planted.contains(.writesTwice), !own, hasRoom {
+            return accept(conversation, seq, own: own, &progress, into: &actions)
+        }
         guard seq > progress.written else { return .drop }
         if !progress.reading && !progress.queued && seq == progress.written + 1 && (own || hasRoom) {
             return accept(conversation, seq, own: own, &progress, into: &actions)
@@ -206,6 +214,7 @@ package struct DeliveryWindow: Sendable {
             if progress.outstanding == 0 { actions.append(.advance(conversation: conversation, seq: seq)) }
             return .drop
         }
+        if planted.contains(.cursorBeforeAck) { actions.append(.advance(conversation: conversation, seq: seq)) }
         progress.outstanding += 1
         outstanding.append((conversation, seq))
         lastNumber += 1
@@ -232,7 +241,7 @@ package struct DeliveryWindow: Sendable {
         actions.append(
             .read(
                 conversation: conversation, after: progress.written,
-                limit: min(Self.readLimit, size - outstanding.count)))
+                limit: min(Self.readLimit, max(1, size - outstanding.count))))
     }
 
     private mutating func pump(into actions: inout [Action]) {

@@ -16,7 +16,9 @@ package struct StreamReceiver: Sendable {
     package private(set) var joining = 0
     private var mismatches = 0
 
-    package init() {}
+    private let planted: PlantedFaults
+
+    package init(planted: PlantedFaults = []) { self.planted = planted }
 
     package var isOpen: Bool { phase == .open }
 
@@ -80,7 +82,7 @@ package struct StreamReceiver: Sendable {
             return streamTerm >= term ? .accept : .stale
         }
         guard isOpen, node == leader, streamTerm == term else { return .stale }
-        guard streamPosition == position + 1 else { return .gap }
+        guard streamPosition == position + 1 || planted.contains(.gapIgnored) else { return .gap }
         position = streamPosition
         return .accept
     }
@@ -93,6 +95,7 @@ package struct StreamReceiver: Sendable {
         if leaderKnown(node, term: streamTerm) { return true }
         guard streamTerm == term, node == leader else { return false }
         guard isOpen else { return phase == .closed }
+        if planted.contains(.gapIgnored) { position = said }
         if said != position { return true }
         if matches || joining > 0 {
             mismatches = 0

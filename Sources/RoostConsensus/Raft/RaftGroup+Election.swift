@@ -96,7 +96,8 @@ extension RaftGroup {
         guard transfer || asked == term || !isLed(now), !isStorageFull else { return }
         if asked > term { becomeFollower(term: asked, leader: nil, now, &actions) }
         let granted =
-            (hardState.vote == peer || hardState.vote == nil && leader == nil)
+            (hardState.vote == peer || hardState.vote == nil && leader == nil
+                || options.planted.contains(.votesTwice))
             && isUpToDate(lastIndex: lastIndex, lastTerm: lastTerm)
         if granted {
             // Give the winner time to show itself.
@@ -107,11 +108,13 @@ extension RaftGroup {
             }
         }
         let reply = RaftMessage.voteReply(term: term, granted: granted)
-        outbox.send(reply, to: peer, after: outbox.hardStateTicket, into: &actions)
+        let ticket = options.planted.contains(.voteNotSynced) ? 0 : outbox.hardStateTicket
+        outbox.send(reply, to: peer, after: ticket, into: &actions)
     }
 
     private func isUpToDate(lastIndex: UInt64, lastTerm: UInt64) -> Bool {
-        lastTerm > log.lastTerm || lastTerm == log.lastTerm && lastIndex >= log.lastIndex
+        options.planted.contains(.votesForStaleLog) || lastTerm > log.lastTerm
+            || lastTerm == log.lastTerm && lastIndex >= log.lastIndex
     }
 
     /// A vote, or the promise of one.

@@ -1,4 +1,5 @@
 internal import NIOCore
+internal import RoostModel
 internal import RoostProtocol
 
 /// The receiving end of replication (Ongaro 2014, 3.5 and 3.6.2).
@@ -39,7 +40,9 @@ extension RaftGroup {
         guard take(entries, &actions) else { return }
         commitTo(min(commit, last))
         let reply = RaftMessage.appendReply(term: term, success: true, index: last, conflictTerm: 0)
-        outbox.send(reply, to: peer, after: outbox.ticket(covering: last, persisted: log.persisted), into: &actions)
+        let ticket = outbox.ticket(covering: last, persisted: log.persisted)
+        outbox.send(
+            reply, to: peer, after: options.planted.contains(.confirmNotSynced) ? 0 : ticket, into: &actions)
     }
 
     /// Adds what is new, after removing what is in its way. False if that would remove committed entries.

@@ -87,7 +87,7 @@ extension RaftGroup {
         }
         if role == .leader {
             if isMember { wake(now, &actions) }
-        } else if leader?.node == node {
+        } else if leader?.node == node, !(isHibernating && options.planted.contains(.sleepsOn)) {
             wake(now, &actions)
             isLeaderLost = true
             // Early, but not all at the same moment.

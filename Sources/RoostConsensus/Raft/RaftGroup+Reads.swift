@@ -1,8 +1,14 @@
+internal import RoostModel
+
 /// ReadIndex (Ongaro 2014, 6.4): one round of heartbeats serves all reads that came before it.
 extension RaftGroup {
     mutating func read(_ id: UInt64, _ now: UInt64, _ actions: inout [Action]) {
         guard role == .leader, reads.count < options.maxPendingReads else {
             actions.append(.readFailed(id: id))
+            return
+        }
+        if options.planted.contains(.readsUnproven) {
+            actions.append(.readReady(id: id, index: commitIndex))
             return
         }
         rouse(now)

@@ -104,8 +104,10 @@ extension RaftGroup {
 
     /// Commits by counting only what is of this term; with it goes all before it (3.6.2).
     mutating func advanceCommit(_ now: UInt64, _ actions: inout [Action]) {
-        let agreed = RaftQuorum.agreed(peers, own: isVoter ? log.persisted : nil) { $0.match }
-        guard agreed > commitIndex, log.term(at: agreed) == term else { return }
+        let own = options.planted.contains(.leaderCountsUnsynced) ? log.lastIndex : log.persisted
+        let agreed = RaftQuorum.agreed(peers, own: isVoter ? own : nil, planted: options.planted) { $0.match }
+        let isOwn = log.term(at: agreed) == term || options.planted.contains(.commitsOldTerms)
+        guard agreed > commitIndex, isOwn else { return }
         uncommittedBytes -= log.bytes(from: max(commitIndex + 1, termStart), through: agreed)
         commitTo(agreed)
         serveReads(now, &actions)

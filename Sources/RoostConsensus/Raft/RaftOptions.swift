@@ -1,3 +1,5 @@
+package import RoostModel
+
 /// Timing and limits of a Raft group. All times are nanoseconds of the monotonic clock given as `now`.
 package struct RaftOptions: Sendable {
     /// A follower that hears nothing from a leader for this long, or up to twice this (drawn anew for each attempt),
@@ -30,6 +32,9 @@ package struct RaftOptions: Sendable {
     package var promotionLag: UInt64 = 256
     /// Tombstones of a configuration, at which no peer can be removed any more. Default 4,096.
     package var maxTombstones = 4_096
+
+    /// Rules broken on purpose, in simulations.
+    package var planted: PlantedFaults = []
 
     package init() {}
 

@@ -1,14 +1,18 @@
+internal import RoostModel
+
 /// Majorities over the voters of a configuration, of whom this group's own peer may be one.
 enum RaftQuorum {
     static func size(voters: Int) -> Int { voters / 2 + 1 }
 
     /// The highest value that a majority of the voters has reached; 0 if there are no voters. `own` is nil if this peer
     /// is no voter. Quadratic, without allocation: there are a handful of voters.
-    static func agreed(_ peers: [RaftProgress], own: UInt64?, value: (RaftProgress) -> UInt64) -> UInt64 {
+    static func agreed(
+        _ peers: [RaftProgress], own: UInt64?, planted: PlantedFaults = [], value: (RaftProgress) -> UInt64
+    ) -> UInt64 {
         var voters = own == nil ? 0 : 1
         for peer in peers where peer.isVoter { voters += 1 }
         guard voters > 0 else { return 0 }
-        let needed = size(voters: voters)
+        let needed = size(voters: voters) - (planted.contains(.majorityOffByOne) ? 1 : 0)
         func reached(_ bound: UInt64) -> Bool {
             var count = (own ?? 0) >= bound && own != nil ? 1 : 0
             for peer in peers where peer.isVoter && value(peer) >= bound { count += 1 }

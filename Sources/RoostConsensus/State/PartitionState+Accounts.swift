@@ -13,7 +13,9 @@ extension PartitionState {
 
     /// The same record again is a retry: its salted hash and its time are nobody else's.
     func answer(toCreating record: AccountRecord) -> CommandResult? {
-        guard let present = accountsByUser[record.user] else { return nil }
+        guard let present = accountsByUser[record.user], !limits.planted.contains(.accountOverwritten) else {
+            return nil
+        }
         let same =
             present.username == record.username && present.passwordHash == record.passwordHash
             && present.role == record.role && present.createdAt == record.createdAt

@@ -79,6 +79,12 @@ extension PartitionState {
 
     /// What the user may read above `after`, ascending, none empty, all closed (the head at most).
     package func readable(_ user: UserID, _ conversation: ConversationID, after seq: UInt64) -> [SeqRange] {
-        position(of: conversation).map { conversations[$0].readable(by: user, after: seq) } ?? []
+        guard let position = position(of: conversation) else { return [] }
+        if limits.planted.contains(.rangesIgnored), conversations[position].lastSeq > seq,
+            conversations[position].members.isCurrentOrFormer(user)
+        {
+            return [SeqRange(after: seq, through: conversations[position].lastSeq)]
+        }
+        return conversations[position].readable(by: user, after: seq)
     }
 }

@@ -30,7 +30,9 @@ extension PartitionState {
         if let result = answer(toKnown: command, hash: hash, before: .max, known: known) { return result }
         // One that is past stays so. One that is early may be the next when it is applied, and if it is refused for
         // another reason, all that follow it are refused now instead of waiting for each other's turn.
-        if case .past = sendOrders.standing(of: command.order, in: command.conversation) {
+        if case .past = sendOrders.standing(of: command.order, in: command.conversation),
+            !limits.planted.contains(.orderIgnored)
+        {
             return .rejected(.outOfOrder)
         }
         let refusal: Rejection?
@@ -47,6 +49,7 @@ extension PartitionState {
     private func answer(
         toKnown command: SendCommand, hash: UInt64, before index: UInt64, known: some KnownMessages
     ) -> CommandResult? {
+        if limits.planted.contains(.idForgotten) { return nil }
         let identity = PendingMessages.Identity(
             conversation: command.conversation, sender: command.sender, id: command.id)
         let first: (seq: UInt64, sentAt: Int64, hash: UInt64)
@@ -60,12 +63,13 @@ extension PartitionState {
         } else {
             return nil
         }
-        guard first.hash == hash else { return .rejected(.idReused) }
+        guard first.hash == hash || limits.planted.contains(.contentIgnored) else { return .rejected(.idReused) }
         return .sent(conversation: command.conversation, seq: first.seq, sentAt: first.sentAt)
     }
 
     @discardableResult
     private mutating func takeTurn(_ command: SendCommand, index: UInt64, into output: inout ApplyOutput) -> Bool {
+        if limits.planted.contains(.orderIgnored) { return true }
         guard let row = sendOrders.advance(command.order, in: command.conversation, index: index) else { return false }
         output.changes.append(.sendOrder(row))
         return true

@@ -1,3 +1,4 @@
+package import RoostModel
 package import RoostProtocol
 
 /// Bounds of one partition's state. Part of what decides entries, so the same on every replica: those that a file may
@@ -21,6 +22,8 @@ package struct StateLimits: Sendable, Equatable {
     package var signingKeys: Int
     /// A session's last send to a conversation is forgotten when it is this many log indexes behind.
     package var sendOrderLifetime: UInt64
+    /// Rules broken on purpose, in simulations.
+    package var planted: PlantedFaults = []
 
     /// `conversationsPerUser` is for the whole cluster here; its share of one partition, rounded up, is what counts.
     package init(

@@ -105,6 +105,7 @@ extension Node {
     func retryCalls() {
         let now = context.clock.now()
         for id in calls.expired(at: now) { calls.remove(id)?.completion(.unavailable) }
+        if configuration.planted.contains(.callsNeverRetried) { return }
         let retry = UInt64(configuration.timing.proposalRetryMilliseconds) * 1_000_000
         for partition in calls.waiting(since: now > retry ? now - retry : 0) { resendCalls(of: partition) }
     }

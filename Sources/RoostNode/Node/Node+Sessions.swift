@@ -101,9 +101,11 @@ extension Node {
         if let user = users[device.request.user], user.onCore({ $0.remove(device) }) {
             users[device.request.user] = nil
         }
-        presence.withdraw(
-            user: device.request.user, device: device.request.device, session: device.session,
-            at: context.clock.wall(), now: context.clock.now())
+        if !configuration.planted.contains(.presenceNotWithdrawn) {
+            presence.withdraw(
+                user: device.request.user, device: device.request.device, session: device.session,
+                at: context.clock.wall(), now: context.clock.now())
+        }
         schedulePresenceFlush()
         // The device may open again at once, elsewhere: its leaders must know by then what it has.
         if !ackBuffer.isEmpty { sendAcks() }

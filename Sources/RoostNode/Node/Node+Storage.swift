@@ -30,6 +30,8 @@ extension Node {
         switch result {
         case .success:
             item.completion()
+        case .failure where configuration.planted.contains(.ignoresFailedSync):
+            item.completion()
         case .failure(let error):
             guard case .full = error else { return writeFailed(error) }
             storageFailed(error, doing: "writing to the database")

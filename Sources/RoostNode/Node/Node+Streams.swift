@@ -183,6 +183,7 @@ extension Node {
     }
 
     func received(_ status: StreamStatus, from node: NodeID) {
+        if configuration.planted.contains(.statusIgnored) { return }
         let index = Int(status.partition.value)
         guard index < receivers.count else { return }
         let before = receivers[index].leader

@@ -163,7 +163,7 @@ package actor Node {
         catchUp = CatchUpBudget(bytesPerSecond: configuration.durability.catchUpBytesPerSecond)
         scrubber = Scrubber(
             options: configuration.durability, begin: generator.next() % UInt64(max(1, configuration.partitions)))
-        receivers = Array(repeating: StreamReceiver(), count: configuration.partitions)
+        receivers = Array(repeating: StreamReceiver(planted: configuration.planted), count: configuration.partitions)
     }
 
     var partitionCount: Int { receivers.count }

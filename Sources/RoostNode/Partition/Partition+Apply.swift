@@ -95,8 +95,9 @@ extension Partition {
         let changes = unwritten
         unwritten = []
         submittedIndex = index
+        let said = isPlanted(.appliedAhead) ? index + 1 : index
         let write = PartitionWrite(
-            partition: id, changes: changes, appliedIndex: index, lastStamp: state.lastStamp)
+            partition: id, changes: changes, appliedIndex: said, lastStamp: state.lastStamp)
         node.onCore {
             $0.write(write, urgent: urgent) { [weak self] in self?.onCore { $0.stateWritten(through: index) } }
         }

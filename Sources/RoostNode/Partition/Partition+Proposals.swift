@@ -23,7 +23,7 @@ extension Partition {
             return
         }
         if let early = state.rejection(of: command, known: filter, at: context.clock.wall()) {
-            if case .rejected = early {
+            if case .rejected = early, !isPlanted(.refusesUnproven) {
                 // A "no" comes from the applied state of a proven leader. While entries are under way one of them may
                 // change the answer: then the log decides.
                 if raft.lastIndex == state.appliedIndex && proposing.isEmpty {
@@ -68,6 +68,7 @@ extension Partition {
         }
         // With a single voter the entries may be committed already: then they were applied without an origin.
         for (item, index) in zip(batch, indexes) { waiting.append((index, term, item.origin)) }
+        if isPlanted(.acceptBeforeCommit) { acceptEarly(batch) }
         answerApplied()
     }
 

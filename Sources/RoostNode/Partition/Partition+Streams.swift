@@ -19,7 +19,11 @@ extension Partition {
             node.onCore { $0.send(stream: .opened([reply]), to: origin) }
             return
         }
-        subscriptions.open(node: origin, sessions: request.sessions, reset: request.reset)
+        if isPlanted(.subscribesLate) {
+            subscribeLate(request, from: origin)
+        } else {
+            subscriptions.open(node: origin, sessions: request.sessions, reset: request.reset)
+        }
         ask(.open(request: request.id, sessions: request.sessions, from: origin))
     }
 

@@ -28,7 +28,8 @@ actor Partition {
     private var timerDeadline: UInt64?
 
     // Proposals.
-    var proposing: [(payload: ByteBuffer, origin: ProposalOrigin)] = []
+    typealias Proposing = (payload: ByteBuffer, origin: ProposalOrigin)
+    var proposing: [Proposing] = []
     var waiting: Deque<(index: UInt64, term: UInt64, origin: ProposalOrigin)> = []
     var inFlight: Set<ProposalOrigin> = []
 
@@ -84,13 +85,12 @@ actor Partition {
         self.node = node
         self.context = context
         let limits = context.configuration.limits
-        state = PartitionState(
-            partition: id,
-            limits: StateLimits(
-                partitions: context.configuration.partitions, members: limits.maxMembers,
-                conversationsPerUser: limits.maxConversationsPerUser, devicesPerUser: limits.maxDevicesPerUser,
-                deviceExpiry: limits.deviceExpiry),
-            restoring: restored.state)
+        var stateLimits = StateLimits(
+            partitions: context.configuration.partitions, members: limits.maxMembers,
+            conversationsPerUser: limits.maxConversationsPerUser, devicesPerUser: limits.maxDevicesPerUser,
+            deviceExpiry: limits.deviceExpiry)
+        stateLimits.planted = context.configuration.planted
+        state = PartitionState(partition: id, limits: stateLimits, restoring: restored.state)
         hlc = HybridLogicalClock(last: restored.state.lastStamp)
         filter = MessageFilter(capacity: 16_384, known: context.storage.store)
         writtenIndex = restored.state.appliedIndex
@@ -102,6 +102,7 @@ actor Partition {
             configurations.append(RaftConfigurationRecord(index: entry.index, configuration: configuration))
         }
         var options = RaftOptions()
+        options.planted = context.configuration.planted
         let timing = context.configuration.timing
         options.electionTimeout = UInt64(timing.electionMilliseconds) * 1_000_000
         options.heartbeatInterval = UInt64(timing.raftHeartbeatMilliseconds) * 1_000_000

@@ -58,7 +58,8 @@ actor Device {
         self.socket = socket
         self.node = node
         self.context = context
-        window = DeliveryWindow(size: context.configuration.limits.window)
+        window = DeliveryWindow(
+            size: context.configuration.limits.window, planted: context.configuration.planted)
         messageIDs = SeededGenerator(seed: session.value)
     }
 
