@@ -6,7 +6,7 @@ import Testing
     private func rounds(
         seed: UInt64, nodes: Int = 3, faults: [TortureFault] = TortureFault.allCases, count: Int = 200
     ) -> [TortureRound] {
-        var plan = TorturePlan(seed: seed, nodes: nodes, faults: faults, stopMilliseconds: 5_000...30_000)
+        var plan = TorturePlan(seed: seed, nodes: nodes, clients: 20, faults: faults, stopMilliseconds: 5_000...30_000)
         return (0..<count).map { _ in plan.next() }
     }
 
@@ -38,6 +38,7 @@ import Testing
                 case .mend(let pair): cut.remove(pair)
                 case .fill(let node): full.insert(node)
                 case .empty(let node): full.remove(node)
+                case .drop(let client): #expect((0..<20).contains(client))
                 }
             }
             #expect(down.isEmpty && stopped.isEmpty && cut.isEmpty && full.isEmpty, "\(round)")
@@ -54,13 +55,14 @@ import Testing
                 if case .kill(let victims) = step.act { victims.count } else { nil }
             })
         #expect(killed == [1, 2, 3])
+        #expect(rounds(seed: 1).flatMap(\.steps).contains { if case .drop = $0.act { true } else { false } })
     }
 
     @Test func onlyWhatWasAskedFor() {
         for round in rounds(seed: 3, faults: [.stop]) {
             for step in round.steps {
                 switch step.act {
-                case .stop, .resume: break
+                case .stop, .resume, .drop: break
                 default: Issue.record("\(round)")
                 }
             }
@@ -76,7 +78,8 @@ import Testing
                 default: false
                 }
             }
-            if harmed { #expect(round.steps.count == 2, "\(round)") }
+            let toNodes = round.steps.count { if case .drop = $0.act { false } else { true } }
+            if harmed { #expect(toNodes == 2, "\(round)") }
         }
     }
 }

@@ -102,6 +102,9 @@ final class BenchConnection: @unchecked Sendable {
         channel = nil
     }
 
+    /// The end of it is heard as that of any other.
+    func drop() { channel?.close(promise: nil) }
+
     fileprivate func heard(_ messages: [ByteBuffer], attempt: Int) {
         guard attempt == self.attempt else { return }
         if channel == nil { early += messages } else { received(messages) }

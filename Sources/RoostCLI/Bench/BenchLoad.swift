@@ -34,6 +34,12 @@ final class BenchLoad: Sendable {
         }
     }
 
+    /// Breaks a connection, by the number of its endpoint.
+    func drop(_ number: Int) async throws {
+        let loop = loops[number % Self.loopCount]
+        try await loop.eventLoop.submit { loop.drop(number / Self.loopCount) }.get()
+    }
+
     func measure(from: UInt64, until: UInt64) async throws {
         try await onLoops { $0.measure(from: from, until: until) }
     }

@@ -57,6 +57,9 @@ final class BenchLoop: @unchecked Sendable {
         }
     }
 
+    /// Breaks a connection, as a network would.
+    func drop(_ index: Int) { if connections.indices.contains(index) { connections[index].drop() } }
+
     func dialEnded() {
         dialling -= 1
         if let next = waitingDials.popLast() { requestDial(next) }

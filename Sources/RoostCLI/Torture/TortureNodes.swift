@@ -41,14 +41,18 @@ final class TortureNodes: Sendable {
         local.remove()
     }
 
-    /// What it was told, in its order.
-    func perform(_ round: TortureRound) async throws {
+    /// What it was told, in its order, to nodes and clients.
+    func perform(_ round: TortureRound, _ load: BenchLoad) async throws {
         let begin = BenchLoop.now
         for step in round.steps {
             let due = begin + step.at * 1_000_000
             let now = BenchLoop.now
             if due > now { try await Task.sleep(for: .nanoseconds(Int64(due - now))) }
-            try perform(step.act)
+            if case .drop(let client) = step.act {
+                try await load.drop(client)
+            } else {
+                try perform(step.act)
+            }
             try checkAlive()
         }
     }
@@ -66,6 +70,7 @@ final class TortureNodes: Sendable {
             try? FileManager.default.removeItem(atPath: "\(local.directory)/data/\(local.nodes[node].id)")
         case .fill(let node): try disks?.fill(node)
         case .empty(let node): disks?.empty(node)
+        case .drop: break
         }
     }
 

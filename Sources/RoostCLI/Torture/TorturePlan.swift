@@ -31,6 +31,8 @@ struct TortureRound: Equatable, Sendable {
         case wipe(Int)
         case fill(Int)
         case empty(Int)
+        /// A client's connection breaks; it goes on at another node.
+        case drop(client: Int)
     }
 
     struct Step: Equatable, Sendable {
@@ -47,13 +49,17 @@ struct TortureRound: Equatable, Sendable {
 /// One round after the other, the same ones for the same seed.
 struct TorturePlan {
     private let nodes: Int
+    private let clients: Int
     private let faults: [TortureFault]
     /// Of a standstill.
     private let stopMilliseconds: ClosedRange<UInt64>
     private var generator: SeededGenerator
 
-    init(seed: UInt64, nodes: Int, faults: [TortureFault], stopMilliseconds: ClosedRange<UInt64>) {
+    init(
+        seed: UInt64, nodes: Int, clients: Int, faults: [TortureFault], stopMilliseconds: ClosedRange<UInt64>
+    ) {
         self.nodes = nodes
+        self.clients = clients
         self.faults = faults
         self.stopMilliseconds = stopMilliseconds
         generator = SeededGenerator(seed: seed)
@@ -68,7 +74,12 @@ struct TorturePlan {
             let other = pick(faults.filter { !$0.isAlone })
             parts.append(draw(other, from: begin + draw(0...2_000)))
         }
-        let steps = parts.flatMap(\.steps).enumerated().sorted {
+        // Clients come and go as well, without a name of their own.
+        let last = parts.flatMap(\.steps).map(\.at).max() ?? begin
+        let drops = (0..<draw(0...4)).map { _ in
+            TortureRound.Step(at: draw(0...last), act: .drop(client: Int(draw(0...UInt64(clients - 1)))))
+        }
+        let steps = (parts.flatMap(\.steps) + drops).enumerated().sorted {
             ($0.element.at, $0.offset) < ($1.element.at, $1.offset)
         }
         return TortureRound(name: parts.map(\.name).joined(separator: "; "), steps: steps.map(\.element))

@@ -102,16 +102,20 @@ struct TortureRun {
         // A short torture has no time for long standstills.
         let longest = max(6_000, min(30_000, UInt64(options.seconds * 1_000 / 6)))
         var plan = TorturePlan(
-            seed: options.seed, nodes: options.nodes, faults: options.faults, stopMilliseconds: 5_000...longest)
+            seed: options.seed, nodes: options.nodes, clients: load.settings.plan.endpoints.count,
+            faults: options.faults,
+            stopMilliseconds: 5_000...longest)
         while totals.rounds == 0 || Double(BenchLoop.now - started) < options.seconds * 1e9 {
             totals.rounds += 1
             let round = plan.next()
             try await load.startSending(now: BenchLoop.now)
             do {
-                try await nodes.perform(round)
+                try await nodes.perform(round, load)
                 try await settle(round, nodes, load)
             } catch let failure as TortureFailure {
-                throw TortureFailure("\(round.name): \(failure.message)")
+                let steps = round.steps.map { "  at \($0.at) ms: \($0.act)" }.joined(separator: "\n")
+                throw TortureFailure(
+                    "\(round.name)\n  \(failure.message)\n  the round, nodes numbered from 0:\n\(steps)")
             }
         }
     }
