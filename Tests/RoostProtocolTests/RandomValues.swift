@@ -245,7 +245,11 @@ extension RandomValues {
         case 11: .pending(list { DevicePending(device: $0.device(), count: $0.number()) })
         case 12: .none
         case 13: .rejected(one(of: Rejection.self))
-        default: .backlog(messages: list { $0.message() }, through: number())
+        default:
+            .backlog(
+                Backlog(
+                    messages: list { $0.message() }, through: number(),
+                    lost: flag() ? nil : 5...(5 + UInt64(number32()))))
         }
     }
     mutating func proposalResult() -> ProposalResult {
