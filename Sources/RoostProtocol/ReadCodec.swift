@@ -160,9 +160,7 @@ extension ReadResponse: WireValue {
         case .conversation(let snapshot): put(.conversation, snapshot)
         case .conversations(let snapshots): put(.conversations, snapshots)
         case .messages(let messages): put(.messages, messages)
-        case .backlog(let messages, let through):
-            put(.backlog, messages)
-            buffer.writeVarint(through)
+        case .backlog(let backlog): put(.backlog, backlog)
         case .synced(let messages, let through):
             put(.synced, messages)
             buffer.writeVarint(through)
@@ -189,7 +187,7 @@ extension ReadResponse: WireValue {
         case .conversation: self = .conversation(try ConversationSnapshot(reading: &buffer))
         case .conversations: self = .conversations(try buffer.readArray())
         case .messages: self = .messages(try buffer.readArray())
-        case .backlog: self = .backlog(messages: try buffer.readArray(), through: try buffer.readVarint())
+        case .backlog: self = .backlog(try Backlog(reading: &buffer))
         case .synced: self = .synced(messages: try buffer.readArray(), through: try buffer.readVarint())
         case .signingKeys: self = .signingKeys(try buffer.readArray())
         case .cursors: self = .cursors(try ConversationSnapshot(reading: &buffer), try buffer.readArray())
@@ -199,6 +197,21 @@ extension ReadResponse: WireValue {
         case .none: self = .none
         case .rejected: self = .rejected(try buffer.readTag("rejection"))
         }
+    }
+}
+
+extension Backlog: WireValue {
+    static var minimumSize: Int { 3 }
+
+    func encode(into buffer: inout ByteBuffer) {
+        buffer.writeArray(messages)
+        buffer.writeVarint(through)
+        buffer.writeLost(lost)
+    }
+
+    init(reading buffer: inout ByteBuffer) throws(PeerCodecError) {
+        self.init(
+            messages: try buffer.readArray(), through: try buffer.readVarint(), lost: try buffer.readLost())
     }
 }
 

@@ -39,8 +39,7 @@ public enum ReadResponse: Sendable, Equatable {
     case conversation(ConversationSnapshot)
     case conversations([ConversationSnapshot])
     case messages([Message])
-    /// `through`: seq up to which nothing that the user may read is left out.
-    case backlog(messages: [Message], through: UInt64)
+    case backlog(Backlog)
     /// `through`: log index up to which nothing is left out.
     case synced(messages: [Message], through: UInt64)
     case signingKeys([SigningKey])
@@ -51,6 +50,20 @@ public enum ReadResponse: Sendable, Equatable {
     /// There is no such thing.
     case none
     case rejected(Rejection)
+}
+
+/// What a device reads next in a conversation.
+public struct Backlog: Sendable, Equatable {
+    public var messages: [Message]
+    /// Seq up to which nothing that the user may read is left out.
+    public var through: UInt64
+    /// What the user might have read before the first of `messages` if the retention had not removed it.
+    public var lost: ClosedRange<UInt64>?
+    public init(messages: [Message], through: UInt64, lost: ClosedRange<UInt64>? = nil) {
+        self.messages = messages
+        self.through = through
+        self.lost = lost
+    }
 }
 
 public struct SessionGrant: Sendable, Equatable {

@@ -51,3 +51,20 @@ extension StampedCommand {
             && payload.getInteger(at: payload.readerIndex + 8, as: UInt8.self) == CommandTag.advanceCursors.rawValue
     }
 }
+
+extension ByteBuffer {
+    /// How many were removed, then the first of them: mostly a single zero.
+    mutating func writeLost(_ lost: ClosedRange<UInt64>?) {
+        writeVarint(lost.map { $0.upperBound - $0.lowerBound + 1 } ?? 0)
+        if let lost { writeVarint(lost.lowerBound) }
+    }
+
+    mutating func readLost() throws(PeerCodecError) -> ClosedRange<UInt64>? {
+        let count: UInt64 = try readVarint()
+        guard count > 0 else { return nil }
+        let first: UInt64 = try readVarint()
+        let (last, overflow) = first.addingReportingOverflow(count - 1)
+        guard !overflow else { throw .invalid("lost") }
+        return first...last
+    }
+}

@@ -46,21 +46,13 @@ extension UnreadConversation: WireValue {
         buffer.writeID(conversation)
         buffer.writeVarint(cursor)
         buffer.writeVarint(head)
-        // How many, then the first: mostly a single zero.
-        buffer.writeVarint(lost.map { $0.upperBound - $0.lowerBound + 1 } ?? 0)
-        if let lost { buffer.writeVarint(lost.lowerBound) }
+        buffer.writeLost(lost)
     }
 
     init(reading buffer: inout ByteBuffer) throws(PeerCodecError) {
         self.init(
             slot: try UInt32(reading: &buffer), conversation: try buffer.readID(), cursor: try buffer.readVarint(),
-            head: try buffer.readVarint())
-        let count: UInt64 = try buffer.readVarint()
-        guard count > 0 else { return }
-        let first: UInt64 = try buffer.readVarint()
-        let (last, overflow) = first.addingReportingOverflow(count - 1)
-        guard !overflow else { throw .invalid("lost") }
-        lost = first...last
+            head: try buffer.readVarint(), lost: try buffer.readLost())
     }
 }
 

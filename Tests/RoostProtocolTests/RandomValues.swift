@@ -253,7 +253,11 @@ extension RandomValues {
                 ReplicaStatus(
                     term: optional { $0.number() }, syncedAt: optional { $0.time() }, lastIndex: number(),
                     appliedIndex: number()))
-        default: .backlog(messages: list { $0.message() }, through: number())
+        default:
+            .backlog(
+                Backlog(
+                    messages: list { $0.message() }, through: number(),
+                    lost: flag() ? nil : 5...(5 + UInt64(number32()))))
         }
     }
     mutating func proposalResult() -> ProposalResult {

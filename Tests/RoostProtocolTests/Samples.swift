@@ -213,7 +213,7 @@ enum Samples {
         reply("conversation", .conversation(snapshot)),
         reply("conversations", .conversations([snapshot])),
         reply("messages", .messages([message])),
-        reply("backlog", .backlog(messages: [message], through: 9)),
+        reply("backlog", .backlog(Backlog(messages: [message], through: 9, lost: 3...6))),
         reply("synced", .synced(messages: [message], through: 202)),
         reply("signingKeys", .signingKeys([key])),
         reply("cursors", .cursors(snapshot, [cursor])),

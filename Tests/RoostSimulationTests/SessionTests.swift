@@ -94,6 +94,26 @@ import Testing
         #expect(world.run(3_000) { device.closes == [4401] }, "seed \(seed): \(device.closes)")
     }
 
+    /// The account is disabled after its session was admitted, and before it begins.
+    @Test(arguments: World.seeds(3)) func aDisabledAccountLosesASessionNotYetBegun(seed: UInt64) throws {
+        let world = try World(seed: seed)
+        let bob = try world.user("bob")
+        let node = try #require(world.cluster.running[world.node(1)]).node
+        let request = SessionRequest(
+            user: bob, device: try #require(DeviceID("phone")), start: .all, modern: true, clientAcks: true,
+            tokenExpires: 1e11)
+        guard case .success(let pending)? = world.cluster.await({ await node.openSession(request) }) else {
+            Issue.record("seed \(seed): refused")
+            return
+        }
+        #expect(world.propose(.setAccountDisabled(user: bob, disabled: true)) == .done, "seed \(seed)")
+        world.run(1_000)
+        let session = SimulationSession(executor: world.cluster.executor)
+        session.attach(pending)
+        #expect(world.run(2_000) { session.closeCode == 4401 }, "seed \(seed)")
+        #expect(world.cluster.onNode(world.node(1)) { $0.sessionCount } == 0, "seed \(seed)")
+    }
+
     // MARK: The window
 
     @Test(arguments: World.seeds(3)) func oneThatNeverAcknowledgesStopsAtTheWindow(seed: UInt64) throws {

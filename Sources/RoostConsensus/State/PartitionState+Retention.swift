@@ -48,6 +48,17 @@ extension PartitionState {
         position(of: conversation).map { conversations[$0].retention.idFloor } ?? 0
     }
 
+    /// The first and the last between `after` and `before` that the user could read before they were removed.
+    package func lost(
+        by user: UserID, in conversation: ConversationID, after: UInt64, before: UInt64?
+    ) -> ClosedRange<UInt64>? {
+        guard let position = position(of: conversation),
+            let lost = conversations[position].lost(by: user, after: after)
+        else { return nil }
+        guard let before else { return lost }
+        return lost.lowerBound < before ? lost.lowerBound...min(lost.upperBound, before - 1) : nil
+    }
+
     // MARK: What the leader proposes
 
     package func retention(of conversation: ConversationID) -> ConversationRetention {

@@ -210,26 +210,21 @@ extension Node {
 
     // MARK: Reading what a stream left out
 
-    /// From the replica here if it has what is wanted, else from the leader. `through` is nil where neither could be
-    /// read just now.
+    /// From the replica here if it has what is wanted, else from the leader. Nil where neither could be read just now.
     func backlog(
         _ conversation: ConversationID, user: UserID, after: UInt64, limit: Int,
-        _ completion: @escaping @Sendable ([Message], UInt64?) -> Void
+        _ completion: @escaping @Sendable (Backlog?) -> Void
     ) {
         let partition = PartitionID(of: conversation.uuid, count: partitionCount)
         if let replica = partitions[partition], repairs.oldest(of: partition) == nil,
             replica.onCore({ $0.state.lastSeq(of: conversation) ?? 0 > after })
         {
-            replica.onCore { $0.backlog(conversation, user, after: after, limit: limit) { completion($1, $2) } }
+            replica.onCore { $0.backlog(conversation, user, after: after, limit: limit) { completion($1) } }
             return
         }
         let request = ReadRequest.backlog(conversation: conversation, user: user, after: after, limit: UInt32(limit))
         call(.read(request)) { outcome in
-            if case .read(.backlog(let messages, let through)) = outcome {
-                completion(messages, through)
-            } else {
-                completion([], nil)
-            }
+            if case .read(.backlog(let backlog)) = outcome { completion(backlog) } else { completion(nil) }
         }
     }
 

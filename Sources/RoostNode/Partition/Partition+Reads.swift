@@ -110,9 +110,8 @@ extension Partition {
         case .history(let conversation, let user, let before, let after, let skip, let limit):
             history(conversation, user, before: before, after: after, skip: skip, limit: limit, finish)
         case .backlog(let conversation, let user, let after, let limit):
-            backlog(conversation, user, after: after, limit: Int(limit)) { partition, messages, through in
-                let answer = through.map { ReadResponse.backlog(messages: messages, through: $0) }
-                finish(partition, answer ?? .rejected(.unavailable))
+            backlog(conversation, user, after: after, limit: Int(limit)) { partition, backlog in
+                finish(partition, backlog.map { .backlog($0) } ?? .rejected(.unavailable))
             }
         case .sync(let user, let since, let afterIndex, let conversations, let limit):
             sync(user, since: since, afterIndex: afterIndex, conversations: conversations, limit: Int(limit), finish)
@@ -225,16 +224,16 @@ extension Partition {
         ) { finish($0, .messages($1)) }
     }
 
-    /// What a device reads next: readable messages above `after`, and how far nothing readable is left out; nil where it
-    /// can't be read just now.
+    /// What a device reads next above `after`; nil where it can't be read just now.
     func backlog(
         _ conversation: ConversationID, _ user: UserID, after: UInt64, limit: Int,
-        _ finish: @escaping @Sendable (isolated Partition, [Message], UInt64?) -> Void
+        _ finish: @escaping @Sendable (isolated Partition, Backlog?) -> Void
     ) {
         let ranges = state.readable(user, conversation, after: after)
         let head = state.lastSeq(of: conversation) ?? 0
         guard !ranges.isEmpty else {
-            finish(self, [], max(head, after))
+            let lost = state.lost(by: user, in: conversation, after: after, before: nil)
+            finish(self, Backlog(messages: [], through: max(head, after), lost: lost))
             return
         }
         let partition = id
@@ -251,10 +250,15 @@ extension Partition {
                     if let last = part.last, last.message.seq < range.through ?? head { break }
                 }
                 return found
-            }, failed: { finish($0, [], nil) }
+            }, failed: { finish($0, nil) }
         ) { partition, messages in
             let whole = messages.last.map { $0.seq >= ranges.last?.through ?? head } ?? false
-            finish(partition, messages, whole ? head : messages.last?.seq ?? after)
+            // The floor of now: what was removed while it was read is told as well.
+            let lost = partition.state.lost(
+                by: user, in: conversation, after: after, before: messages.first?.seq)
+            finish(
+                partition,
+                Backlog(messages: messages, through: whole ? head : messages.last?.seq ?? after, lost: lost))
         }
     }
 

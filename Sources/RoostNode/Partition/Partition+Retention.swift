@@ -123,8 +123,9 @@ extension Partition {
         guard isLeader else { return }
         let raises = sweep.raises.compactMap { raise -> FloorRaise? in
             let floor = state.retention(of: raise.conversation).floor
-            let seq = state.clearedFloor(of: raise.conversation, towards: raise.seq, devices: sweep.devices) {
-                initialCursor(of: raise.conversation, startAt: $0.startAt)
+            let seq = state.clearedFloor(of: raise.conversation, towards: raise.seq, devices: sweep.devices) { device in
+                // By memory alone: in doubt everything is kept.
+                state.lastSeq(of: raise.conversation, sentBefore: device.startAt) { 0 }
             }
             return seq > floor ? FloorRaise(conversation: raise.conversation, seq: seq) : nil
         }

@@ -187,15 +187,17 @@ actor Device {
     }
 
     func unread(_ conversation: ConversationID, cursor: UInt64, head: UInt64, lost: ClosedRange<UInt64>?) {
-        if let lost,
-            let told = window.skip(conversation: conversation, cursor: cursor, lost: lost, into: &windowActions)
-        {
-            var frame = ByteBuffer()
-            SkippedFrame(conversation: conversation, from: told.lowerBound, to: told.upperBound).write(into: &frame)
-            write(frame)
-        }
+        if let lost { skip(conversation, cursor: cursor, lost) }
         window.unread(conversation: conversation, cursor: cursor, head: head, into: &windowActions)
         performWindowActions()
+    }
+
+    private func skip(_ conversation: ConversationID, cursor: UInt64, _ lost: ClosedRange<UInt64>) {
+        guard let told = window.skip(conversation: conversation, cursor: cursor, lost: lost, into: &windowActions)
+        else { return }
+        var frame = ByteBuffer()
+        SkippedFrame(conversation: conversation, from: told.lowerBound, to: told.upperBound).write(into: &frame)
+        write(frame)
     }
 
     /// Every partition has answered.
@@ -231,8 +233,8 @@ actor Device {
                 case .read(let conversation, let after, let limit):
                     node.onCore {
                         $0.backlog(conversation, user: self.request.user, after: after, limit: limit) {
-                            [weak self] messages, through in
-                            self?.onCore { $0.backlogRead(conversation, after: after, messages, through: through) }
+                            [weak self] backlog in
+                            self?.onCore { $0.backlogRead(conversation, after: after, backlog) }
                         }
                     }
                 }
@@ -240,9 +242,17 @@ actor Device {
         }
     }
 
-    private func backlogRead(_ conversation: ConversationID, after: UInt64, _ messages: [Message], through: UInt64?) {
+    private func backlogRead(_ conversation: ConversationID, after: UInt64, _ backlog: Backlog?) {
         guard socket != nil else { return }
-        for message in messages {
+        guard let backlog else {
+            // It could not be read just now (no leader, storage busy): try again, later.
+            _ = context.after(milliseconds: 200) { [weak self] in
+                self?.onCore { $0.endRead(conversation, through: nil, last: after) }
+            }
+            return
+        }
+        if let lost = backlog.lost { skip(conversation, cursor: after, lost) }
+        for message in backlog.messages {
             let decision = window.readMessage(
                 conversation: conversation, seq: message.seq, own: isOwn(message), into: &windowActions)
             if case .write(let n) = decision {
@@ -250,14 +260,7 @@ actor Device {
                 writeMessage(n, MessageFrame.encodeTail(message))
             }
         }
-        if through == nil && messages.isEmpty {
-            // It could not be read just now (no leader, storage busy): try again, later.
-            _ = context.after(milliseconds: 200) { [weak self] in
-                self?.onCore { $0.endRead(conversation, through: nil, last: after) }
-            }
-            return
-        }
-        endRead(conversation, through: through, last: messages.last?.seq ?? after)
+        endRead(conversation, through: backlog.through, last: backlog.messages.last?.seq ?? after)
     }
 
     private func endRead(_ conversation: ConversationID, through: UInt64?, last: UInt64) {

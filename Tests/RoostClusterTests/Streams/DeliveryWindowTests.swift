@@ -50,6 +50,32 @@ import Testing
         #expect(actions == [.advance(conversation: b, seq: 1), .read(conversation: a, after: 0, limit: 1)])
     }
 
+    /// Below the floor nothing is waited for, and it is told once.
+    @Test func whatWasRemovedIsSteppedOver() {
+        var window = DeliveryWindow(size: 8)
+        var actions: [DeliveryWindow.Action] = []
+        #expect(window.skip(conversation: a, cursor: 2, lost: 2...6, into: &actions) == 3...6)
+        #expect(actions == [.advance(conversation: a, seq: 6)])
+        #expect(window.skip(conversation: a, cursor: 2, lost: 3...6, into: &actions) == nil)
+        actions = []
+        window.unread(conversation: a, cursor: 6, head: 7, into: &actions)
+        #expect(actions == [.read(conversation: a, after: 6, limit: 8)])
+        // More goes while it is read.
+        actions = []
+        #expect(window.skip(conversation: a, cursor: 6, lost: 7...7, into: &actions) == 7...7)
+        #expect(window.readMessage(conversation: a, seq: 7, own: false, into: &actions) == .drop)
+        #expect(window.readMessage(conversation: a, seq: 8, own: false, into: &actions) == .write(n: 1))
+        window.readEnded(conversation: a, through: 8, last: 8, into: &actions)
+        #expect(actions == [.advance(conversation: a, seq: 7)])
+        // With something on its way the acknowledgement of that comes first.
+        actions = []
+        #expect(window.skip(conversation: a, cursor: 8, lost: 9...9, into: &actions) == 9...9)
+        #expect(actions.isEmpty)
+        #expect(window.acknowledge(1, into: &actions))
+        #expect(actions == [.advance(conversation: a, seq: 9)])
+        #expect(window.checkInvariants().isEmpty)
+    }
+
     @Test func aGapIsReadFromTheLog() {
         var window = DeliveryWindow(size: 8)
         var actions: [DeliveryWindow.Action] = []
