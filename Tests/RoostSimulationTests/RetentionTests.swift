@@ -62,7 +62,7 @@ import Testing
         world.run(3_000)
         away.disconnect()
         #expect(world.run(5_000) { away.sessions.count == 3 && away.isCaughtUp }, "seed \(seed)")
-        #expect(skips(away.session).isEmpty && away.violations.isEmpty, "seed \(seed)")
+        #expect(skips(away.session).isEmpty && away.breaches.isEmpty, "seed \(seed)")
 
         // Sent again within the time that ids are kept, it is the same message.
         let first = try #require(ada.sent.first)
