@@ -10,16 +10,16 @@ import Testing
         return try run.run()
     }
 
-    private static func short(_ scenario: Scenario, seconds: UInt64 = 15) -> SimulationRun.Options {
+    private static func short(_ scenario: Scenario, seconds: UInt64 = 8) -> SimulationRun.Options {
         var options = SimulationRun.Options()
         options.scenario = scenario
         options.virtualSeconds = seconds
         return options
     }
 
-    @Test(arguments: World.seeds(12)) func everyPromiseHolds(seed: UInt64) throws {
+    @Test(arguments: World.seeds(40)) func everyPromiseHolds(seed: UInt64) throws {
         let report = try Self.run(seed, Self.short(.mixed))
-        #expect(report.breaches.isEmpty, "roost simulate --seed \(seed) --virtual-seconds 15: \(report.breaches)")
+        #expect(report.breaches.isEmpty, "roost simulate --seed \(seed) --virtual-seconds 8: \(report.breaches)")
         #expect(report.accepted > 0 && report.delivered > 0, "seed \(seed)")
     }
 
@@ -29,7 +29,7 @@ import Testing
             let report = try Self.run(seed, Self.short(scenario))
             #expect(
                 report.breaches.isEmpty,
-                "roost simulate --seed \(seed) --scenario \(scenario.rawValue) --virtual-seconds 15: \(report.breaches)"
+                "roost simulate --seed \(seed) --scenario \(scenario.rawValue) --virtual-seconds 8: \(report.breaches)"
             )
         }
     }
@@ -50,12 +50,12 @@ import Testing
 
     /// That the checkers bite: some of the rules of `roost simulate --planted`, each within a few seeds.
     @Test(arguments: [
-        "accept-before-commit", "majority-off-by-one", "confirm-not-synced", "id-forgotten", "order-ignored",
+        "accept-before-commit", "majority-off-by-one", "confirm-not-synced", "id-forgotten", "applied-ahead",
         "account-overwritten", "window-ignored", "cursor-before-ack", "presence-not-withdrawn",
     ])
     func aBrokenRuleIsNoticed(name: String) throws {
         let rule = try #require(PlantedRule.all.first { $0.name == name })
-        var options = Self.short(rule.scenario)
+        var options = Self.short(rule.scenario, seconds: 20)
         options.nodes = 3...3
         rule.plant(in: &options)
         let caught = try (UInt64(1)...8).first { try !Self.run($0, options).breaches.isEmpty }

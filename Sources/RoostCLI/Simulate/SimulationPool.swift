@@ -37,6 +37,8 @@ final class SimulationPool {
         /// Both come, in no order.
         var exit: Supervisor.Exit?
         var isAtEnd = false
+        /// Ticks for which it has been gone without both having come.
+        var gone = 0
     }
 
     init(jobs: Int, arguments: [String]) {
@@ -58,12 +60,29 @@ final class SimulationPool {
             case .exit(let child, let exit):
                 children[child]?.exit = exit
                 try ended(child, of: seeds.count, bound(), body)
+            case nil:
+                for child in children.keys.sorted() where isLost(child) {
+                    try ended(child, of: seeds.count, bound(), body)
+                }
             }
             if let bound = bound() {
                 waiting = waiting.filter { $0 < bound }[...]
                 for child in children.values where child.seeds.allSatisfy({ $0 > bound }) { child.process.kill() }
             }
         }
+    }
+
+    /// It is gone, and nothing was heard of it for two ticks: its end, or that of its output, was not told. What it did
+    /// not finish runs again.
+    private func isLost(_ number: Int) -> Bool {
+        guard var child = children[number], !child.process.isRunning else { return false }
+        child.gone += 1
+        if child.gone > 2 {
+            child.isAtEnd = true
+            child.exit = child.exit ?? .code(0)
+        }
+        children[number] = child
+        return child.gone > 2
     }
 
     /// The process is gone and all that it said is read: what it left undone goes to another.
@@ -134,8 +153,9 @@ private final class EventQueue: Sendable {
         ready.signal()
     }
 
-    func next() -> Event {
-        ready.wait()
+    /// Nil where nothing comes for a second.
+    func next() -> Event? {
+        guard ready.wait(timeout: .now() + 1) == .success else { return nil }
         return events.withLock { $0.removeFirst() }
     }
 }

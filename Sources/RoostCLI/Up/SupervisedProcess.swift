@@ -52,6 +52,8 @@ final class SupervisedProcess {
 
     deinit { close(lifeline) }
 
+    var isRunning: Bool { process.isRunning }
+
     func terminate() { kill(process.processIdentifier, SIGTERM) }
     func kill() { kill(process.processIdentifier, SIGKILL) }
 
