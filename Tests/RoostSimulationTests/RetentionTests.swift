@@ -156,7 +156,7 @@ import Testing
         for _ in 0..<60 where !devices.allSatisfy(complete) { world.run(500) }
         #expect(devices.allSatisfy(complete), "seed \(seed): \(devices.map(\.summary))")
         let told = devices.flatMap(\.sessions).flatMap { skips($0) }
-        #expect(told.isEmpty && devices.flatMap(\.violations).isEmpty, "seed \(seed): \(told)")
+        #expect(told.isEmpty && devices.flatMap(\.breaches).isEmpty, "seed \(seed): \(told)")
         #expect(isEmptied(world, group, seconds: 60), "seed \(seed): \(world.cluster.storedSeqs(of: group))")
         world.expectAgreement()
     }
