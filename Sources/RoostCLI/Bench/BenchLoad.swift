@@ -67,6 +67,16 @@ final class BenchLoad: Sendable {
         }
     }
 
+    /// Waits until all that was sent is answered, but no longer than that; how long it took, in seconds.
+    func answered(within seconds: Double) async throws -> Double {
+        let start = BenchLoop.now
+        let deadline = start + UInt64(seconds * 1e9)
+        while BenchLoop.now < deadline, try await progress().openSends > 0 {
+            try await Task.sleep(for: .milliseconds(20))
+        }
+        return Double(BenchLoop.now - start) / 1e9
+    }
+
     /// Waits until all that was sent is answered and all that was accepted has arrived. False when the time is up.
     func drain(within seconds: Double, show: (String) -> Void) async throws -> Bool {
         let deadline = BenchLoop.now + UInt64(seconds * 1e9)

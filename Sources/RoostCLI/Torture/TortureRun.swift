@@ -126,6 +126,7 @@ struct TortureRun {
         try await nodes.waitUntilReady(within: Self.recoverySeconds)
         let serving = Double(BenchLoop.now - over) / 1e9
         try await load.stopSending()
+        let answered = serving + (try await load.answered(within: Self.recoverySeconds))
         let drained = try await load.drain(within: Self.recoverySeconds) { _ in }
         try nodes.checkAlive()
         let took = Double(BenchLoop.now - over) / 1e9
@@ -142,7 +143,8 @@ struct TortureRun {
         say(
             "round \(totals.rounds): \(round.name): accepted \(tally.accepted - totals.accepted), "
                 + "delivered \(tally.delivered - totals.delivered); all serve after \(BenchReport.number(serving, 1)) s, "
-                + "all is delivered after \(BenchReport.number(took, 1)) s")
+                + "answered after \(BenchReport.number(answered, 1)) s, delivered after \(BenchReport.number(took, 1)) s"
+        )
         totals.accepted = tally.accepted
         totals.delivered = tally.delivered
         totals.longestSettle = max(totals.longestSettle, took)
