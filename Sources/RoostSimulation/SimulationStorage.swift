@@ -55,7 +55,19 @@ package final class SimulationStorage: Storage, @unchecked Sendable {
 
     package func change(_ behaviour: DiskBehaviour) {
         self.behaviour = behaviour
+        if !behaviour.isFull { tellStall() }
         pump()
+    }
+
+    /// A full disk is noticed when something is to be written, room when there is some.
+    private func tellStall() {
+        guard behaviour.isFull != isStalled else { return }
+        isStalled = behaviour.isFull
+        let error: StoreError? = isStalled ? .full("no space left on the simulated disk") : nil
+        executor.schedule(after: 0) { [weak self] in
+            guard let self, !self.crashed else { return }
+            self.gate.pass { self.stallHandler?(error) }
+        }
     }
 
     /// What is queued is lost, what was under way by chance, and nobody is told.
@@ -99,14 +111,7 @@ package final class SimulationStorage: Storage, @unchecked Sendable {
 
     private func pump() {
         guard !busy, !queue.isEmpty, !crashed, failure == nil else { return }
-        if behaviour.isFull != isStalled {
-            isStalled = behaviour.isFull
-            let error: StoreError? = isStalled ? .full("no space left on the simulated disk") : nil
-            executor.schedule(after: 0) { [weak self] in
-                guard let self, !self.crashed else { return }
-                self.gate.pass { self.stallHandler?(error) }
-            }
-        }
+        tellStall()
         guard !behaviour.isFull else { return }
         if allMayWait {
             guard waiting == nil else { return }

@@ -111,8 +111,8 @@ import Testing
         let anna = try world.device("anna", "phone", at: world.node(1))
         try world.device("bert", "phone", at: world.node(2))
         send(world, anna, group, 20)
-        // Cursors may wait 5 s for a sync.
-        world.run(8_000)
+        // An entry of cursors may wait 5 s for a sync, and so may their rows.
+        world.run(15_000)
         let partition = world.cluster.partition(of: group)
         let victim = try #require(world.cluster.leader(of: partition))
         let disk = try #require(world.cluster.running[victim]?.storage)

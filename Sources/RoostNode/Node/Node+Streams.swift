@@ -219,9 +219,25 @@ extension Node {
         if let replica = partitions[partition], repairs.oldest(of: partition) == nil,
             replica.onCore({ $0.state.lastSeq(of: conversation) ?? 0 > after })
         {
-            replica.onCore { $0.backlog(conversation, user, after: after, limit: limit) { completion($1) } }
+            replica.onCore { replica in
+                replica.backlog(conversation, user, after: after, limit: limit) { [weak self] replica, backlog in
+                    // Not in the tables here, and not to come there soon: the disk is full.
+                    if backlog == nil, !replica.isLeader, let self {
+                        self.onCore { $0.backlogOfLeader(conversation, user, after: after, limit: limit, completion) }
+                    } else {
+                        completion(backlog)
+                    }
+                }
+            }
             return
         }
+        backlogOfLeader(conversation, user, after: after, limit: limit, completion)
+    }
+
+    private func backlogOfLeader(
+        _ conversation: ConversationID, _ user: UserID, after: UInt64, limit: Int,
+        _ completion: @escaping @Sendable (Backlog?) -> Void
+    ) {
         let request = ReadRequest.backlog(conversation: conversation, user: user, after: after, limit: UInt32(limit))
         call(.read(request)) { outcome in
             if case .read(.backlog(let backlog)) = outcome { completion(backlog) } else { completion(nil) }
