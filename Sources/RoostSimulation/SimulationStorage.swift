@@ -41,6 +41,7 @@ package final class SimulationStorage: Storage, @unchecked Sendable {
     private var failure: StoreError?
     private var stallHandler: (@Sendable (StoreError?) -> Void)?
     private var isStalled = false
+    private var toldStalled = false
     private var counted = StorageMetrics()
     /// Commits that were made to fail.
     package private(set) var failures = 0
@@ -63,10 +64,14 @@ package final class SimulationStorage: Storage, @unchecked Sendable {
     private func tellStall() {
         guard behaviour.isFull != isStalled else { return }
         isStalled = behaviour.isFull
-        let error: StoreError? = isStalled ? .full("no space left on the simulated disk") : nil
         executor.schedule(after: 0) { [weak self] in
             guard let self, !self.crashed else { return }
-            self.gate.pass { self.stallHandler?(error) }
+            self.gate.pass {
+                // As it is by now: events of one instant have no order.
+                guard self.toldStalled != self.isStalled else { return }
+                self.toldStalled = self.isStalled
+                self.stallHandler?(self.isStalled ? .full("no space left on the simulated disk") : nil)
+            }
         }
     }
 

@@ -77,7 +77,7 @@ private final class Chaos {
     /// Microseconds since 1970, of the nodes' clocks.
     private(set) var healedAt: Int64 = 0
     private var flipped: Set<LogDamage> = []
-    private var full: SimulationStorage?
+    private var full: NodeID?
 
     init(world: World, names: [String], group: ConversationID, channel: ConversationID) {
         self.world = world
@@ -109,8 +109,8 @@ private final class Chaos {
             guard let disk = anyDisk(), let table else { break }
             disk.damageState(PartitionID(UInt16(world.random(0...3))), table: table)
         case 32 where hasBadDisks && full == nil:
-            full = anyDisk()
-            full?.setFull(true)
+            full = world.pick(cluster.nodeIDs)
+            if let full { cluster.changeDisk(full) { $0.isFull = true } }
         case 33...36: emptyDisk()
         default: break
         }
@@ -133,7 +133,7 @@ private final class Chaos {
     }
 
     private func emptyDisk() {
-        full?.setFull(false)
+        if let full { cluster.changeDisk(full) { $0.isFull = false } }
         full = nil
     }
 
