@@ -23,7 +23,7 @@ extension Node {
                     node.scrubber.ended(found, wall: wall)
                     node.heal(found)
                     if node.scrubber.passes > before {
-                        node.context.logger.info("every row of the database was read and checked")
+                        node.context.logger.debug("every row of the database was read and checked")
                     }
                 case .failure(let error):
                     node.scrubber.ended(nil, wall: wall)
