@@ -82,12 +82,12 @@ extension ProcessSuite {
             try await withUp { cluster, up in
                 kill(try pid(of: "node-2", cluster).orThrow("no process of node-2"), SIGKILL)
                 try await eventually("it is back") { up.errors.contains("node-2 was killed") }
-                try await eventually("all know") {
-                    for node in [0, 2] {
-                        guard try await cluster.member(1, seenBy: node)["status"].string == "alive" else {
-                            return false
-                        }
+                try await eventually("all are linked with it again") {
+                    let lines = up.errorLines
+                    func links(_ node: Int, _ peer: Int) -> Int {
+                        lines.count { $0.hasPrefix("node-\(node) | ") && $0.contains("node-\(peer): link up") }
                     }
+                    guard [(1, 2), (3, 2), (2, 1), (2, 3)].allSatisfy({ links($0.0, $0.1) == 2 }) else { return false }
                     return up.output.split(separator: "\n").count { $0.hasPrefix("node-2 ready") } == 2
                 }
                 up.kill(SIGTERM)
