@@ -22,7 +22,7 @@ struct TortureCommand: AsyncParsableCommand {
     var rate = 200.0
 
     @Option(help: "kill, stop, cut, wipe or full, separated by commas.")
-    var faults = "kill,stop,cut,wipe"
+    var faults = "kill,stop,cut"
 
     @Option(help: "Draws the faults (default: at random, and printed).")
     var seed: UInt64?

@@ -1,6 +1,7 @@
 internal import Foundation
 internal import NIOCore
 internal import NIOPosix
+internal import RoostClient
 
 /// The cluster of a torture: does to it what a round says, and looks whether it is well.
 final class TortureNodes: Sendable {
@@ -90,7 +91,7 @@ final class TortureNodes: Sendable {
         }
     }
 
-    /// Every node serves.
+    /// Every node serves, and has all its votes: only then may the next disk be lost.
     func waitUntilReady(within seconds: Double) async throws {
         let deadline = BenchLoop.now + UInt64(seconds * 1e9)
         for node in local.nodes {
@@ -99,7 +100,9 @@ final class TortureNodes: Sendable {
                     try checkAlive()
                     do {
                         _ = try await client.get("/readyz")
-                        return
+                        let unfilled = try await client.get("/admin/cluster")["unfilled_replicas"]?.intValue ?? 0
+                        if unfilled == 0 { return }
+                        throw Failure("\(unfilled) of its replicas are not filled")
                     } catch {
                         guard BenchLoop.now < deadline else {
                             let reason = (error as? Failure)?.message ?? "\(error)"

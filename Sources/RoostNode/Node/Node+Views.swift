@@ -20,7 +20,7 @@ extension Node {
             waitingFor: waitingFor, members: members, ringVersion: record == nil ? 0 : 1,
             replication: Int(record?.replication ?? UInt16(configuration.replication)), partitions: now,
             links: context.transport.linkInfo(), presenceVersions: presence.versions,
-            onlineDevices: presence.onlineDevices, localSessions: sessions.count, unfilled: unfilled,
+            onlineDevices: presence.onlineDevices, localSessions: sessions.count, unfilled: unfilledReplicas,
             filling: fillingView)
         view.storage = storageView
         return view

@@ -44,6 +44,12 @@ extension Node {
         reportFilling()
     }
 
+    /// Replicas that should be here and have no vote: blank, being filled, or not loaded yet.
+    var unfilledReplicas: Int {
+        let wanted = layout.count { $0.contains(me) }
+        return max(0, wanted - sortedPartitions.count { partition in partition.onCore { $0.isVoter } })
+    }
+
     var fillingView: [NodeView.Filling] {
         var found: [NodeID: NodeView.Filling] = [:]
         for partition in sortedPartitions {
