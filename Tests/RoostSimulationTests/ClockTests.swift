@@ -58,4 +58,27 @@ import Testing
         let end = SimulationClock.begin + Int64(world.cluster.executor.now / 1_000)
         #expect(ada.accepted.values.allSatisfy { $0.sentAt < end + 5_000_000 }, "seed \(seed)")
     }
+
+    /// What is old is told by the clocks of the majority: one that is ten days ahead removes nothing.
+    @Test func aWrongClockRemovesNothing() throws {
+        let world = try World(seed: 3) { $0.durability.retentionSeconds = 86_400 }
+        let group = try world.conversation(.group, "ada", "bob")
+        let ada = try world.device("ada", "phone", at: world.node(1))
+        try world.device("bob", "phone", at: world.node(2))
+        world.run(8_000)
+        for _ in 0..<10 { ada.send(to: group, "a") }
+        world.run(3_000)
+        let leader = try #require(world.cluster.leader(of: world.cluster.partition(of: group)))
+        world.cluster.setWallOffset(leader, 240 * Self.hour)
+        world.run(20_000)
+        #expect(world.cluster.leader(of: world.cluster.partition(of: group)) == leader)
+        let answer = world.read(
+            .history(
+                conversation: group, user: try world.user("ada"), before: nil, after: 0, skip: 0, limit: 50))
+        guard case .messages(let messages)? = answer else {
+            Issue.record("\(String(describing: answer))")
+            return
+        }
+        #expect(messages.count == 10)
+    }
 }

@@ -31,3 +31,8 @@ extension Node {
 
     private func seconds(_ microseconds: Int64) -> String { "\(abs(microseconds) / 1_000_000) s" }
 }
+
+extension Partition {
+    /// What log time is compared with: stamps, expiries and the retention must not follow one clock that is wrong.
+    var clusterTime: Int64 { node.onCore { $0.clusterTime } }
+}

@@ -38,7 +38,7 @@ extension Node {
     /// `now` looks back ten seconds and what two nodes' clocks may differ by: in doubt, too much is delivered. A time is
     /// one of `sent_at`, and exact; one that is still to come is `now`.
     private func startAt(_ start: SessionRequest.Start) -> Int64 {
-        let now = context.clock.wall()
+        let now = clusterTime
         switch start {
         case .all: return 0
         case .now: return now - 12_000_000

@@ -15,7 +15,7 @@ extension Partition {
     /// The leader, now and then.
     func sweepDevices() {
         guard isLeader else { return }
-        let now = context.clock.wall()
+        let now = clusterTime
         let expiry = now - context.configuration.limits.deviceExpiry
         var seen: [DeviceSighting] = []
         var expired: [DeviceSighting] = []

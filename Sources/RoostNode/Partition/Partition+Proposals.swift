@@ -24,7 +24,7 @@ extension Partition {
         }
         // Only the log has messages without content.
         guard command.sending?.removedHash == nil else { return reply(.rejected(.invalid), to: key) }
-        if let early = state.rejection(of: command, known: filter, at: context.clock.wall()) {
+        if let early = state.rejection(of: command, known: filter, at: clusterTime) {
             if case .rejected = early, !isPlanted(.refusesUnproven) {
                 // A "no" comes from the applied state of a proven leader. While entries are under way one of them may
                 // change the answer: then the log decides.
@@ -54,7 +54,7 @@ extension Partition {
         guard !proposing.isEmpty else { return }
         let batch = proposing
         proposing.removeAll(keepingCapacity: true)
-        let wall = node.onCore { $0.clusterTime }
+        let wall = clusterTime
         let payloads = batch.map { item in
             var payload = ByteBuffer()
             payload.reserveCapacity(minimumWritableBytes: 8 + item.payload.readableBytes)

@@ -71,7 +71,7 @@ extension Partition {
             refuse(origin)
             return
         }
-        if let answer = state.rejection(of: command, known: filter, at: context.clock.wall()) {
+        if let answer = state.rejection(of: command, known: filter, at: clusterTime) {
             reply(answer, to: origin)
         } else {
             append(limited(command, proposal.command), origin: origin)
@@ -128,7 +128,7 @@ extension Partition {
         // One that is not known, or that the log has not seen for a while, is to be committed first: then nobody gives it
         // up while it has a session.
         guard let record = state.devices(of: user).first(where: { $0.device == device }),
-            record.seenAt >= context.clock.wall() - sightingInterval
+            record.seenAt >= clusterTime - sightingInterval
         else { return .none }
         generations += 1
         return .session(
