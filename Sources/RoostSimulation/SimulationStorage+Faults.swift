@@ -18,11 +18,4 @@ extension SimulationStorage {
 
     /// The file is no database any more: every read and write from now on says so.
     package func corrupt() { isCorrupt = true }
-
-    /// Until it has space again, nothing is written: what is queued waits.
-    package func setFull(_ full: Bool) {
-        var behaviour = behaviour
-        behaviour.isFull = full
-        change(behaviour)
-    }
 }

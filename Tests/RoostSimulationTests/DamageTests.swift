@@ -132,8 +132,7 @@ import Testing
         let bert = try world.device("bert", "phone", at: world.node(2))
         send(world, anna, group, 5)
         let victim = world.node(Int(seed) % 3 + 1)
-        let disk = try #require(world.cluster.running[victim]?.storage)
-        disk.setFull(true)
+        world.cluster.changeDisk(victim) { $0.isFull = true }
         // Something must want to be written before it is noticed.
         send(world, anna, group, 20)
         send(world, bert, group, 20)
@@ -146,7 +145,7 @@ import Testing
         // It does not get leaderships back that it could not use.
         world.run(6_000)
         for id in 0..<4 as Range<UInt16> { #expect(world.cluster.leader(of: PartitionID(id)) != victim) }
-        disk.setFull(false)
+        world.cluster.changeDisk(victim) { $0.isFull = false }
         #expect(world.run(10_000) { storage(world, victim)?.isFull == false })
         send(world, anna, group, 5)
         world.expectWhole()
@@ -159,8 +158,7 @@ import Testing
         let anna = try world.device("anna", "phone", at: world.node(1))
         send(world, anna, group, 5)
         world.run(4_000)
-        let disks = world.cluster.nodeIDs.compactMap { world.cluster.running[$0]?.storage }
-        for disk in disks { disk.setFull(true) }
+        for id in world.cluster.nodeIDs { world.cluster.changeDisk(id) { $0.isFull = true } }
         send(world, anna, group, 3)
         world.run(3_000)
         let user = try world.user("anna")
@@ -171,7 +169,7 @@ import Testing
             return
         }
         #expect(messages.count == 5)
-        for disk in disks { disk.setFull(false) }
+        for id in world.cluster.nodeIDs { world.cluster.changeDisk(id) { $0.isFull = false } }
         world.expectWhole()
     }
 

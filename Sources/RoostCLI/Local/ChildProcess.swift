@@ -2,6 +2,7 @@ internal import Foundation
 
 /// A program started from here: its output goes to files, its end is seen by asking.
 final class ChildProcess: @unchecked Sendable {
+    // Unchecked: `exit` is touched under `lock` only; all else never changes.
     enum Exit: Equatable, CustomStringConvertible {
         case code(Int32)
         case signal(Int32)
@@ -70,6 +71,14 @@ final class ChildProcess: @unchecked Sendable {
         // Not once it has been waited for: then the number may be another's.
         guard status == nil else { return }
         _ = Foundation.kill(pid, signal)
+    }
+
+    /// As a crash: returns when all are gone, which after SIGKILL is the kernel's matter alone.
+    static func killAndWait(_ children: [ChildProcess]) {
+        for child in children { child.kill(SIGKILL) }
+        for child in children {
+            while child.status == nil { usleep(500) }
+        }
     }
 
     var output: String { Self.text(outputPath) }

@@ -4,6 +4,7 @@ internal import NIOCore
 /// A cluster of its own on this machine: nodes as processes on free ports of loopback, files and logs in one directory.
 /// It lives no longer than this process.
 final class LocalCluster: @unchecked Sendable {
+    // Unchecked: `children` and `proxies` are touched under `lock` only; all else never changes.
     struct Node: Sendable {
         var id: String
         var clientPort: Int
@@ -110,10 +111,7 @@ final class LocalCluster: @unchecked Sendable {
     /// Ends all processes, as a crash would.
     func killAll() {
         let running = lock.withLock { Array(children.values) }
-        for child in running { child.kill(SIGKILL) }
-        for child in running {
-            while child.status == nil { usleep(1_000) }
-        }
+        ChildProcess.killAndWait(running)
         for proxy in lock.withLock({ Array(proxies.values) }) { proxy.stop() }
     }
 

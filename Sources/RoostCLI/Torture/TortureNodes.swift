@@ -76,11 +76,7 @@ final class TortureNodes: Sendable {
     }
 
     private func kill(_ victims: [Int]) {
-        let children = victims.compactMap { local.child($0) }
-        for child in children { child.kill(SIGKILL) }
-        for child in children {
-            while child.status == nil { usleep(500) }
-        }
+        ChildProcess.killAndWait(victims.compactMap { local.child($0) })
     }
 
     /// Nothing ends but what was killed.

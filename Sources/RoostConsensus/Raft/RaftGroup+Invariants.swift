@@ -1,9 +1,6 @@
 internal import RoostProtocol
 
 extension RaftGroup {
-    /// The term of the entry at an index; nil where there is none.
-    package func entryTerm(at index: UInt64) -> UInt64? { log.term(at: index) }
-
     /// What is wrong with this group by itself; empty if nothing. For tests and simulation: it walks the cache.
     package func checkInvariants() -> [String] {
         var found = log.checkInvariants()

@@ -86,7 +86,7 @@ extension Node {
     package func raftView(of partition: PartitionID, at index: UInt64) -> RaftView? {
         partitions[partition]?.onCore { partition in
             RaftView(
-                leads: partition.isLeader, term: partition.raft.term, entryTerm: partition.raft.entryTerm(at: index))
+                leads: partition.isLeader, term: partition.raft.term, entryTerm: partition.raft.term(at: index))
         }
     }
 

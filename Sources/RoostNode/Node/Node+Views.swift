@@ -99,7 +99,7 @@ extension Node {
                 "roost_catch_up_bytes_total", "Sent to replicas that were far behind.", counters.catchUpBytes.value),
             gauge(
                 "roost_replicas_unfilled", "Replicas here that are being filled and have no vote.",
-                [Sample(value: Double(unfilled))]),
+                [Sample(value: Double(unfilledReplicas))]),
             gauge("roost_calls_pending", "Proposals and reads not yet answered.", [Sample(value: Double(calls.count))]),
         ]
         let views = sortedPartitions.map { partition in partition.onCore { $0.view() } }

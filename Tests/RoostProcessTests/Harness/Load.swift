@@ -5,6 +5,7 @@ import Foundation
 /// Sends to some conversations in turn, and goes on through lost sessions as a client should: it connects to the next
 /// node and sends again, in order, what was not answered.
 final class Load: @unchecked Sendable {
+    // Unchecked: what changes is touched under `lock` only.
     struct Send: Sendable {
         var id: String
         var conversation: String

@@ -4,6 +4,7 @@ import Testing
 /// Threads for these tests alone. Others compute for minutes on the threads of the pool, and these wait for processes
 /// and measure times: behind those they would measure them, too.
 final class OwnThreads: TaskExecutor, @unchecked Sendable {
+    // Unchecked: `jobs` is touched under `condition` only.
     static let shared = OwnThreads(count: 4)
 
     private let condition = NSCondition()

@@ -3,7 +3,7 @@ import Foundation
 @testable import RoostCLI
 
 /// A TCP connection to this machine. Every call blocks, for a bounded time.
-final class Wire: @unchecked Sendable {
+final class Wire: Sendable {
     private let descriptor: Int32
 
     /// - Parameter timeout: of one read or write, seconds.

@@ -3,6 +3,7 @@ import Foundation
 /// A WebSocket client that checks nothing on its way out: it can send what no library would. A thread reads and keeps
 /// all that comes; pings are answered, messages are acknowledged if wanted.
 final class WireSession: @unchecked Sendable {
+    // Unchecked: what changes is touched under `lock` only.
     struct Options: Sendable {
         var query = ""
         /// Offer `roost.v1`.
