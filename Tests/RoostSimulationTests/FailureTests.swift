@@ -7,53 +7,34 @@ import Testing
 
 /// What the cluster promises while nodes and links fail, one kind of failure at a time.
 @Suite struct FailureTests {
-    /// Two users with two devices each on every node, and a group.
-    private func busy(_ world: World) throws -> ConversationID {
-        let group = try world.conversation(.group, "ada", "bob", "cyd")
-        for (number, name) in ["ada", "bob", "cyd"].enumerated() {
-            try world.device(name, "phone", at: world.node(1 + number % world.cluster.nodeIDs.count))
-            try world.device(name, "desk", at: world.node(1 + (number + 1) % world.cluster.nodeIDs.count))
-        }
-        return group
-    }
-
-    private func load(_ world: World, _ group: ConversationID, milliseconds: Int) {
-        let end = world.cluster.executor.now + UInt64(milliseconds) * 1_000_000
-        while world.cluster.executor.now < end {
-            if let device = world.pick(world.devices), device.outbox.count < 100 { device.send(to: group, "m") }
-            if let device = world.pick(world.devices), device.outbox.count < 100 { device.send(toUser: "ada", "d") }
-            world.run(world.random(5...40))
-        }
-    }
-
     @Test(arguments: World.seeds(2)) func eachNodeInTurn(seed: UInt64) throws {
         let world = try World(seed: seed)
-        let group = try busy(world)
+        let group = try world.busy()
         for node in world.cluster.nodeIDs {
-            load(world, group, milliseconds: 1_000)
+            world.load(group, milliseconds: 1_000)
             world.cluster.kill(node)
             // Devices connected elsewhere go on, within an election.
             let others = world.devices.filter { $0.home != node && $0.isConnected }
             let ids = others.map { ($0, $0.send(to: group, "meanwhile")) }
             let done = world.run(3_000) { ids.allSatisfy { $0.0.accepted[$0.1] != nil } }
             #expect(done, "seed \(seed): sends stop when \(node) dies")
-            load(world, group, milliseconds: 1_500)
+            world.load(group, milliseconds: 1_500)
             try world.cluster.start(node)
-            load(world, group, milliseconds: 1_500)
+            world.load(group, milliseconds: 1_500)
         }
         world.expectWhole()
     }
 
     @Test(arguments: World.seeds(3)) func allNodesAtOnce(seed: UInt64) throws {
         let world = try World(seed: seed)
-        let group = try busy(world)
+        let group = try world.busy()
         for _ in 0..<3 {
-            load(world, group, milliseconds: 700)
+            world.load(group, milliseconds: 700)
             for node in world.cluster.nodeIDs { world.cluster.kill(node) }
             world.run(world.random(0...500))
             for node in world.cluster.nodeIDs { try world.cluster.start(node) }
         }
-        load(world, group, milliseconds: 500)
+        world.load(group, milliseconds: 500)
         world.expectWhole()
     }
 
@@ -96,26 +77,26 @@ import Testing
     /// A cable is pulled: nothing is told to either end.
     @Test(arguments: World.seeds(3)) func aStalledLink(seed: UInt64) throws {
         let world = try World(seed: seed)
-        let group = try busy(world)
-        load(world, group, milliseconds: 500)
+        let group = try world.busy()
+        world.load(group, milliseconds: 500)
         world.cluster.network.stall(world.node(1), world.node(2))
-        load(world, group, milliseconds: world.random(500...9_000))
+        world.load(group, milliseconds: world.random(500...9_000))
         world.cluster.network.heal(world.node(1), world.node(2))
-        load(world, group, milliseconds: 500)
+        world.load(group, milliseconds: 500)
         world.expectWhole()
     }
 
     @Test(arguments: World.seeds(3)) func anIsolatedNodeComesBack(seed: UInt64) throws {
         let world = try World(seed: seed)
-        let group = try busy(world)
+        let group = try world.busy()
         let alone = world.node(Int(seed % 3) + 1)
-        load(world, group, milliseconds: 500)
+        world.load(group, milliseconds: 500)
         for node in world.cluster.nodeIDs where node != alone { world.cluster.network.cut(alone, node) }
-        load(world, group, milliseconds: 15_000)
+        world.load(group, milliseconds: 15_000)
         let behind = world.devices.filter { $0.home == alone && $0.isConnected }
         #expect(behind.allSatisfy { !$0.outbox.isEmpty || $0.sent.isEmpty }, "seed \(seed)")
         for node in world.cluster.nodeIDs where node != alone { world.cluster.network.heal(alone, node) }
-        load(world, group, milliseconds: 500)
+        world.load(group, milliseconds: 500)
         world.expectWhole()
     }
 
@@ -144,8 +125,8 @@ import Testing
 
     @Test(arguments: World.seeds(3)) func aDrainedNode(seed: UInt64) throws {
         let world = try World(seed: seed)
-        let group = try busy(world)
-        load(world, group, milliseconds: 500)
+        let group = try world.busy()
+        world.load(group, milliseconds: 500)
         let id = world.node(Int(seed % 3) + 1)
         let node = try #require(world.cluster.running[id]).node
         let here = world.devices.filter { $0.home == id && $0.isConnected }
@@ -159,7 +140,7 @@ import Testing
             drained.isSet = true
         }
         while !isDrained && world.cluster.executor.now < began + 20_000_000_000 {
-            load(world, group, milliseconds: 50)
+            world.load(group, milliseconds: 50)
             isDrained = drained.isSet
         }
         let took = (world.cluster.executor.now - began) / 1_000_000
@@ -176,15 +157,15 @@ import Testing
         let ids = world.devices.filter { $0.isConnected }.map { ($0, $0.send(to: group, "at once")) }
         #expect(world.run(500) { ids.allSatisfy { $0.0.accepted[$0.1] != nil } }, "seed \(seed)")
         try world.cluster.start(id)
-        load(world, group, milliseconds: 1_000)
+        world.load(group, milliseconds: 1_000)
         world.expectWhole()
     }
 
     /// All at once, and one after the other within an election: nobody hands leadership to one that is going, too.
     @Test(arguments: World.seeds(3), [0, 150]) func allDrain(seed: UInt64, apart: UInt64) throws {
         let world = try World(seed: seed)
-        let group = try busy(world)
-        load(world, group, milliseconds: 500)
+        let group = try world.busy()
+        world.load(group, milliseconds: 500)
         let nodes = world.cluster.nodeIDs.compactMap { world.cluster.running[$0]?.node }
         let flags = nodes.map { _ in Flag() }
         let began = world.cluster.executor.now

@@ -13,37 +13,19 @@ import Testing
         }
     }
 
-    private func load(_ world: World, _ group: ConversationID, milliseconds: Int) {
-        let end = world.cluster.executor.now + UInt64(milliseconds) * 1_000_000
-        while world.cluster.executor.now < end {
-            if let device = world.pick(world.devices), device.outbox.count < 100 { device.send(to: group, "m") }
-            if let device = world.pick(world.devices), device.outbox.count < 100 { device.send(toUser: "ada", "d") }
-            world.run(world.random(5...40))
-        }
-    }
-
-    private func busy(_ world: World) throws -> ConversationID {
-        let group = try world.conversation(.group, "ada", "bob", "cyd")
-        for (number, name) in ["ada", "bob", "cyd"].enumerated() {
-            try world.device(name, "phone", at: world.node(1 + number % world.cluster.nodeIDs.count))
-            try world.device(name, "desk", at: world.node(1 + (number + 1) % world.cluster.nodeIDs.count))
-        }
-        return group
-    }
-
     /// Every disk of the founding is gone in the end; every message and account is still there.
     @Test(arguments: World.seeds(3)) func everyDiskInTurn(seed: UInt64) throws {
         let world = try World(seed: seed)
-        let group = try busy(world)
+        let group = try world.busy()
         for id in world.cluster.nodeIDs {
-            load(world, group, milliseconds: 1_000)
+            world.load(group, milliseconds: 1_000)
             try world.cluster.wipe(id)
-            load(world, group, milliseconds: world.random(0...2_000))
+            world.load(group, milliseconds: world.random(0...2_000))
             try world.cluster.start(id)
-            load(world, group, milliseconds: 1_000)
+            world.load(group, milliseconds: 1_000)
             #expect(world.run(30_000) { filled(world) }, "seed \(seed): \(id) is not filled")
         }
-        load(world, group, milliseconds: 500)
+        world.load(group, milliseconds: 500)
         for name in ["ada", "bob", "cyd"] {
             let found = world.read(.account(try world.user(name)))
             guard case .account? = found else {
@@ -57,8 +39,8 @@ import Testing
     /// A blank node has no vote before it is filled: alone with one other it can't make that one a leader again.
     @Test(arguments: World.seeds(2)) func aBlankNodeDoesNotVote(seed: UInt64) throws {
         let world = try World(seed: seed)
-        let group = try busy(world)
-        load(world, group, milliseconds: 500)
+        let group = try world.busy()
+        world.load(group, milliseconds: 500)
         let (lost, down, left) = (world.node(1), world.node(2), world.node(3))
         world.cluster.kill(down)
         try world.cluster.wipe(lost)
@@ -70,34 +52,34 @@ import Testing
         }
         try world.cluster.start(down)
         #expect(world.run(30_000) { filled(world) }, "seed \(seed)")
-        load(world, group, milliseconds: 500)
+        world.load(group, milliseconds: 500)
         world.expectWhole()
     }
 
     /// Killed, or blank once more, in the middle of the filling.
     @Test(arguments: World.seeds(4)) func troubleWhileItIsFilled(seed: UInt64) throws {
         let world = try World(seed: seed) { $0.durability.catchUpBytesPerSecond = 65_536 }
-        let group = try busy(world)
-        load(world, group, milliseconds: 1_500)
+        let group = try world.busy()
+        world.load(group, milliseconds: 1_500)
         let lost = world.node(Int(seed % 3) + 1)
         try world.cluster.wipe(lost)
         for round in 0..<3 {
             try world.cluster.start(lost)
-            load(world, group, milliseconds: world.random(100...1_500))
+            world.load(group, milliseconds: world.random(100...1_500))
             switch (Int(seed) + round) % 3 {
             case 0: try world.cluster.wipe(lost)
             case 1: world.cluster.kill(lost)
             default:
                 let other = world.pick(world.cluster.nodeIDs.filter { $0 != lost }) ?? lost
                 world.cluster.kill(other)
-                load(world, group, milliseconds: world.random(100...1_500))
+                world.load(group, milliseconds: world.random(100...1_500))
                 try world.cluster.start(other)
                 world.cluster.kill(lost)
             }
         }
         try world.cluster.start(lost)
         #expect(world.run(60_000) { filled(world) }, "seed \(seed)")
-        load(world, group, milliseconds: 500)
+        world.load(group, milliseconds: 500)
         world.expectWhole()
     }
 }

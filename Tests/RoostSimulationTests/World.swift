@@ -120,6 +120,28 @@ final class World {
         cluster.run(milliseconds: UInt64(milliseconds), until: condition)
     }
 
+    // MARK: Load
+
+    /// Three users with two devices each, on different nodes, and a group of them.
+    func busy() throws -> ConversationID {
+        let group = try conversation(.group, "ada", "bob", "cyd")
+        for (number, name) in ["ada", "bob", "cyd"].enumerated() {
+            try device(name, "phone", at: node(1 + number % cluster.nodeIDs.count))
+            try device(name, "desk", at: node(1 + (number + 1) % cluster.nodeIDs.count))
+        }
+        return group
+    }
+
+    /// Any device sends, to the group and to ada.
+    func load(_ group: ConversationID, milliseconds: Int) {
+        let end = cluster.executor.now + UInt64(milliseconds) * 1_000_000
+        while cluster.executor.now < end {
+            if let device = pick(devices), device.outbox.count < 100 { device.send(to: group, "m") }
+            if let device = pick(devices), device.outbox.count < 100 { device.send(toUser: "ada", "d") }
+            run(random(5...40))
+        }
+    }
+
     // MARK: Verdict
 
     /// Everything accepted is with everybody who may read it, exactly; and the replicas agree.
