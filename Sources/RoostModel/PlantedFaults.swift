@@ -40,6 +40,8 @@ package struct PlantedFaults: OptionSet, Sendable, Hashable {
     package static let contentIgnored = Self(bit: 14)
     /// Accounts are made whether or not there is one.
     package static let accountOverwritten = Self(bit: 15)
+    /// A call that reaches the log again is applied again.
+    package static let callsApplyTwice = Self(bit: 29)
     /// Who was a member once reads everything.
     package static let rangesIgnored = Self(bit: 16)
 

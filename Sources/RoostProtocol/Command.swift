@@ -26,6 +26,8 @@ public indirect enum Command: Sendable, Equatable {
     case raiseFloors([FloorRaise])
     /// The ids of messages up to a seq are forgotten; only of messages whose content is removed.
     case raiseIDFloors([FloorRaise])
+    /// A command that is applied once, however often it stands in the log.
+    case called(CallIdentity, Command)
 }
 
 extension Command {

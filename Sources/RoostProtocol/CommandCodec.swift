@@ -19,6 +19,7 @@ enum CommandTag: UInt8 {
     case strippedSend = 13
     case raiseFloors = 14
     case raiseIDFloors = 15
+    case called = 16
 }
 
 extension Command: WireValue {
@@ -72,6 +73,10 @@ extension Command: WireValue {
         case .raiseIDFloors(let raises):
             buffer.writeByte(CommandTag.raiseIDFloors.rawValue)
             buffer.writeArray(raises)
+        case .called(let identity, let command):
+            buffer.writeByte(CommandTag.called.rawValue)
+            identity.encode(into: &buffer)
+            command.encode(into: &buffer)
         }
     }
 
@@ -105,6 +110,14 @@ extension Command: WireValue {
         case .strippedSend: self = .send(try SendCommand(readingStripped: &buffer))
         case .raiseFloors: self = .raiseFloors(try buffer.readArray())
         case .raiseIDFloors: self = .raiseIDFloors(try buffer.readArray())
+        case .called:
+            let identity = try CallIdentity(reading: &buffer)
+            // Not of any: what comes from outside must not nest without end.
+            let next: CommandTag? = buffer.getInteger(at: buffer.readerIndex, as: UInt8.self).flatMap(CommandTag.init)
+            guard next != .called, next != .limited else { throw .invalid("called command") }
+            let command = try Command(reading: &buffer)
+            guard command.needsIdentity else { throw .invalid("called command") }
+            self = .called(identity, command)
         }
     }
 }

@@ -109,7 +109,7 @@ package final class HistoryWatch: @unchecked Sendable {
     }
 
     private func open(_ register: Register, initial: Int) {
-        registers[register] = RegisterHistory(initial: initial, mayRepeat: true)
+        registers[register] = RegisterHistory(initial: initial)
         registerOrder.append(register)
     }
 

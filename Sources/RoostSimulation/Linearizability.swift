@@ -23,15 +23,9 @@ package struct RegisterHistory: Sendable {
 
     package static let limit = 62
     private let initial: Int
-    /// Whether a write may happen more than once before its answer: a node sends its calls again to the next leader, and
-    /// changes of members and accounts carry no id.
-    private let mayRepeat: Bool
     package private(set) var operations: [Operation] = []
 
-    package init(initial: Int, mayRepeat: Bool = false) {
-        self.initial = initial
-        self.mayRepeat = mayRepeat
-    }
+    package init(initial: Int) { self.initial = initial }
 
     package var isFull: Bool { operations.count >= Self.limit }
 
@@ -67,7 +61,6 @@ package struct RegisterHistory: Sendable {
             for (number, operation) in list.enumerated() where at.done & 1 << UInt64(number) == 0 {
                 first = min(first, operation.answered ?? .max)
             }
-            if mayRepeat { stack += repeats(of: list, at) }
             for (number, operation) in list.enumerated()
             where at.done & 1 << UInt64(number) == 0 && operation.called <= first {
                 let done = at.done | 1 << UInt64(number)
@@ -78,19 +71,5 @@ package struct RegisterHistory: Sendable {
             }
         }
         return false
-    }
-
-    /// Writes that happened, happening again: not after their answer, so not after the call of anything that happened.
-    private func repeats(of list: [Operation], _ at: Configuration) -> [Configuration] {
-        var latest: UInt64 = 0
-        for (number, operation) in list.enumerated() where at.done & 1 << UInt64(number) != 0 {
-            latest = max(latest, operation.called)
-        }
-        return list.enumerated().compactMap { number, operation in
-            guard at.done & 1 << UInt64(number) != 0, operation.answered ?? .max >= latest,
-                case .write(let value) = operation.action, value != at.value
-            else { return nil }
-            return Configuration(done: at.done, value: value)
-        }
     }
 }

@@ -46,6 +46,7 @@ package struct PlantedRule: Sendable {
         PlantedRule("ignores-failed-sync", .ignoresFailedSync, .disks, "a failed sync ends the process"),
         PlantedRule("applied-ahead", .appliedAhead, .crashes, "state tables are never ahead of the log"),
         PlantedRule("order-ignored", .orderIgnored, .mixed, "a leader appends a session's sends in their order"),
+        PlantedRule("calls-apply-twice", .callsApplyTwice, .mixed, "a call is applied once, however often it is sent"),
         PlantedRule("id-forgotten", .idForgotten, .mixed, "an id sent again is the same message"),
         PlantedRule("content-ignored", .contentIgnored, .mixed, "another content under an id is refused"),
         PlantedRule("account-overwritten", .accountOverwritten, .mixed, "one account per name"),

@@ -8,13 +8,14 @@ enum CheckedTable: UInt64, CaseIterable, Sendable {
     case facts = 1
     case hardState, applied, accounts, devices, signingKeys
     case conversationKeys, conversations, members, cursors, sendOrders, messages, messageIDs
+    case calls
 
     var name: String { layout.name }
     var columns: [String] { layout.columns }
     /// How many columns are the key.
     var keyCount: Int { layout.keys }
     /// A row of it says by its first column whose it is: a partition, or the key of a conversation.
-    var isByConversation: Bool { Self.conversations.rawValue <= rawValue }
+    var isByConversation: Bool { (Self.conversations.rawValue...Self.messageIDs.rawValue).contains(rawValue) }
 
     private var layout: (name: String, keys: Int, columns: [String]) {
         switch self {
@@ -42,6 +43,7 @@ enum CheckedTable: UInt64, CaseIterable, Sendable {
         case .sendOrders: ("send_orders", 2, ["conversation", "session", "run", "counter", "idx"])
         case .messages: ("messages", 2, ["conversation", "seq", "idx", "sent_at", "content_hash"])
         case .messageIDs: ("message_ids", 3, ["conversation", "hash", "seq"])
+        case .calls: ("calls", 4, ["partition", "node", "store", "id", "oldest", "answer", "idx"])
         }
     }
 

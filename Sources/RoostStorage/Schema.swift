@@ -19,6 +19,7 @@ enum Schema {
         migrator.registerMigration("2-devices", migrate: addSightings)
         migrator.registerMigration("2-retention", migrate: addRetention)
         migrator.registerMigration("2-checksums", migrate: Checksums.add)
+        migrator.registerMigration("3-calls", migrate: createCalls)
         return migrator
     }
 
@@ -110,8 +111,18 @@ enum Schema {
         }
     }
 
+    private static func createCalls(_ db: Database) throws {
+        try db.execute(
+            sql: """
+                CREATE TABLE calls (
+                    partition INTEGER NOT NULL, node TEXT NOT NULL, store INTEGER NOT NULL, id INTEGER NOT NULL,
+                    oldest INTEGER NOT NULL, answer INTEGER NOT NULL, idx INTEGER NOT NULL, crc INTEGER NOT NULL,
+                    PRIMARY KEY (partition, node, store, id)) WITHOUT ROWID;
+                """)
+    }
+
     /// The tables with a column `partition` that hold state derived from the log.
-    static let partitionedStateTables = ["applied", "accounts", "devices", "signing_keys"]
+    static let partitionedStateTables = ["applied", "accounts", "devices", "signing_keys", "calls"]
     /// The tables with a column `conversation`.
     static let conversationTables = [
         "conversations", "members", "cursors", "send_orders", "messages", "message_ids",

@@ -20,7 +20,7 @@ struct StateReader {
         return StateSnapshot(
             appliedIndex: applied.index, accounts: try accounts(), devices: try devices(),
             conversations: try conversations(), members: try members(), cursors: try cursors(),
-            sendOrders: try sendOrders(), signingKeys: try signingKeys(), lastStamp: applied.stamp)
+            sendOrders: try sendOrders(), calls: try calls(), signingKeys: try signingKeys(), lastStamp: applied.stamp)
     }
 
     private func applied() throws -> (index: UInt64, stamp: Int64) {
@@ -46,6 +46,17 @@ struct StateReader {
     private func signingKeys() throws -> [SigningKey] {
         try partitioned(.signingKeys, by: "id") { row in
             SigningKey(id: try row.text(1), secret: try row.buffer(2), createdAt: try row.integer(3))
+        }
+    }
+
+    private func calls() throws -> [CallRow] {
+        try partitioned(.calls, by: "node, store, id") { row in
+            guard let answer = CallRow.Answer(code: try row.integer(5)) else {
+                throw StoreError.corrupt("a call's answer \(try row.integer(5)) is none")
+            }
+            return CallRow(
+                caller: RaftPeer(node: NodeID(try row.text(1)), store: StoreID(try row.bits(2))), id: try row.bits(3),
+                oldest: try row.bits(4), answer: answer, index: try row.bits(6))
         }
     }
 

@@ -1,5 +1,6 @@
 import GRDB
 import RoostModel
+import RoostProtocol
 
 /// Rows that go.
 extension StateRowWriter {
@@ -9,6 +10,17 @@ extension StateRowWriter {
         try statement.bind(Int64(partition.value))
         try statement.bind(user.uuid)
         try statement.bind(device.text)
+        try statement.run()
+    }
+
+    func forget(_ call: UInt64, of caller: RaftPeer, _ partition: PartitionID) throws {
+        var statement = try BoundStatement(
+            db, "DELETE FROM calls WHERE partition = ? AND node = ? AND store = ? AND id = ?")
+        statement.reset()
+        try statement.bind(Int64(partition.value))
+        try statement.bind(caller.node.name)
+        try statement.bind(bits: caller.store.value)
+        try statement.bind(bits: call)
         try statement.run()
     }
 

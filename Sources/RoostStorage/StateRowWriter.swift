@@ -49,6 +49,8 @@ struct StateRowWriter {
         case .cursorDropped(let user, let device, let conversation):
             try dropCursor(of: user, device, in: conversation, partition)
         case .signingKey(let key): try write(key, partition)
+        case .call(let row): try write(row, partition)
+        case .callForgotten(let caller, let id): try forget(id, of: caller, partition)
         }
     }
 
@@ -162,6 +164,20 @@ struct StateRowWriter {
         try statement.bind(record.startAt)
         try statement.bind(record.createdAt)
         try statement.bind(record.seenAt)
+        try statement.bindChecksum()
+        try statement.run()
+    }
+
+    private func write(_ row: CallRow, _ partition: PartitionID) throws {
+        var statement = try BoundStatement(db, CheckedTable.calls.insert)
+        statement.reset(.calls)
+        try statement.bind(Int64(partition.value))
+        try statement.bind(row.caller.node.name)
+        try statement.bind(bits: row.caller.store.value)
+        try statement.bind(bits: row.id)
+        try statement.bind(bits: row.oldest)
+        try statement.bind(row.answer.code)
+        try statement.bind(bits: row.index)
         try statement.bindChecksum()
         try statement.run()
     }

@@ -72,14 +72,21 @@ struct CommandCodecTests {
         }
     }
 
+    /// Node `a`, store 1, id 7.
+    private static let call = "0161" + "0000000000000001" + "0000000000000007"
     private static let zeroID = String(repeating: "00", count: 16)
 
     /// Bytes, and what is wrong with them.
     private static let broken: [(hex: String, error: PeerCodecError)] = [
         ("", .truncated),
         ("00", .invalid("command")),
-        ("10", .invalid("command")),
+        ("11", .invalid("command")),
         ("090101010000000000000000090101010000000000000000", .invalid("limited command")),
+        // A call in a call, with limits, of a command that needs no identity, older than any.
+        ("10\(call)00" + "10\(call)00" + "03\(zeroID)01", .invalid("called command")),
+        ("10\(call)00" + "0901", .invalid("called command")),
+        ("10\(call)00" + "0700", .invalid("called command")),
+        ("10\(call)08" + "03\(zeroID)01", .invalid("oldest call")),
         ("03\(zeroID)02", .invalid("disabled")),
         ("05\(zeroID)05", .invalid("conversation type")),
         // Device names: empty, 65 bytes long, with a space, not UTF-8, shorter than announced.

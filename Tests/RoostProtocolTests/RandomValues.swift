@@ -77,7 +77,7 @@ extension RandomValues {
             order: SendOrder(session: SessionID(word()), run: number32(), counter: number(), base: number()))
     }
     mutating func command() -> Command {
-        switch below(15) {
+        switch below(16) {
         case 0: .send(send())
         case 1: .createAccount(account())
         case 2: .setAccountDisabled(user: id(), disabled: flag())
@@ -103,8 +103,15 @@ extension RandomValues {
                 CommandLimits(
                     members: number32(), conversationsPerUser: number32(), devicesPerUser: number32(),
                     deviceExpiry: time()), .registerDevice(user: id(), device: device(), startAt: time()))
+        case 14: called()
         default: .addSigningKey(key())
         }
+    }
+    mutating func called() -> Command {
+        let id = word()
+        let identity = CallIdentity(
+            caller: RaftPeer(node: node(), store: StoreID(word())), id: id, oldest: id - min(id, number()))
+        return .called(identity, .setAccountDisabled(user: self.id(), disabled: flag()))
     }
     mutating func result() -> CommandResult {
         switch below(5) {

@@ -85,6 +85,12 @@ enum Samples {
         ("strippedSend", Command.send(send).stripped(hash: 0xabcd_ef01_2345_6789) ?? .send(send)),
         ("raiseFloors", .raiseFloors([FloorRaise(conversation: conversation, seq: 300)])),
         ("raiseIDFloors", .raiseIDFloors([FloorRaise(conversation: conversation, seq: 300)])),
+        (
+            "called",
+            .called(
+                CallIdentity(caller: RaftPeer(node: "node-1", store: store), id: 5 << 32 | 300, oldest: 5 << 32 | 2),
+                .setAccountDisabled(user: user, disabled: true))
+        ),
     ]
 
     static let results: [(String, CommandResult)] = [

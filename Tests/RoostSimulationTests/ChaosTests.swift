@@ -105,7 +105,9 @@ private final class Chaos {
         case 22: changeMembers()
         case 23...30 where hasBadDisks: flipOne()
         case 31 where hasBadDisks:
-            let table = world.pick(["members", "cursors", "messages", "message_ids", "accounts", "send_orders"])
+            let table = world.pick([
+                "members", "cursors", "messages", "message_ids", "accounts", "send_orders", "calls",
+            ])
             guard let disk = anyDisk(), let table else { break }
             disk.damageState(PartitionID(UInt16(world.random(0...3))), table: table)
         case 32 where hasBadDisks && full == nil:

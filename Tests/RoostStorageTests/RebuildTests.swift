@@ -8,7 +8,7 @@ import Testing
 /// The log is the truth: the tables are what replaying it makes.
 @Suite struct RebuildTests {
     static let partition: PartitionID = 3
-    static let limits = StateLimits(sendOrderLifetime: 40)
+    static let limits = StateLimits(sendOrderLifetime: 40, callsRemembered: 10)
 
     /// Applies the entries in batches, as a replica does.
     private func replay(
@@ -77,7 +77,12 @@ import Testing
                         content: ByteBuffer(string: "\"\(n)\""),
                         order: SendOrder(session: SessionID(index), run: 1, counter: 1, base: 1)))
             }
-            return entry(index, term: 1 + index / 100, stamp: Int64(index * 10), command)
+            // Some are called by a node, and come twice.
+            let identity = CallIdentity(
+                caller: RaftPeer(node: n < 3 ? "a" : "b", store: StoreID(1)), id: index / 2, oldest: index / 4)
+            return entry(
+                index, term: 1 + index / 100, stamp: Int64(index * 10),
+                command.needsIdentity ? .called(identity, command) : command)
         }
     }
 
@@ -90,6 +95,7 @@ import Testing
         let dump = try store.stateDump(Self.partition)
         #expect(dump.filter { $0.hasPrefix("message_ids") }.count > 30)
         #expect(dump.contains { $0.hasPrefix("members") } && dump.contains { $0.hasPrefix("send_orders") })
+        #expect(dump.contains { $0.hasPrefix("calls") })
         #expect(dump.contains { $0.hasPrefix("cursors") } && dump.contains { $0.hasPrefix("accounts") })
 
         try store.clearState(Self.partition)

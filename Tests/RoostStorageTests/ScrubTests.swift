@@ -29,6 +29,9 @@ import Testing
                     AccountRecord(user: user(1), username: "u", passwordHash: "h", role: .user, createdAt: 0)),
                 .device(DeviceRecord(user: user(1), device: device("d"), startAt: 0, createdAt: 0)),
                 .signingKey(SigningKey(id: "k", secret: ByteBuffer(string: "s"), createdAt: 1)),
+                .call(
+                    CallRow(
+                        caller: RaftPeer(node: "node-1", store: StoreID(1)), id: 1, oldest: 1, answer: .done, index: 1)),
             ]
             try store.commit([write])
         }
@@ -54,8 +57,8 @@ import Testing
     @Test(arguments: [1, 3, 7, 1000])
     func allRowsAreReadOnceWhateverTheStep(limit: Int) throws {
         let found = try scrub(try makeStore(), limit: limit)
-        // Of each partition: 20 entries, 20 messages, 20 ids and one row each in ten tables; and the facts.
-        #expect(found.rows == 2 * (60 + 10) + 1)
+        // Of each partition: 20 entries, 20 messages, 20 ids and one row each in eleven tables; and the facts.
+        #expect(found.rows == 2 * (60 + 11) + 1)
         #expect(found.entries.isEmpty && found.states.isEmpty && found.rest.isEmpty)
     }
 
@@ -64,6 +67,7 @@ import Testing
         for index in [1, 7, 20] as [UInt64] { #expect(try store.flipBit(partition: 2, index: index)) }
         let tables = [
             "applied", "accounts", "devices", "signing_keys", "conversations", "members", "cursors", "send_orders",
+            "calls",
         ]
         for table in tables { #expect(try store.damageState(partition: 1, table: table)) }
         let found = try scrub(store, limit: 5)

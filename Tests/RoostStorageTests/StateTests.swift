@@ -27,6 +27,12 @@ import Testing
         let cursor = CursorAdvance(user: user(1), device: device("phone"), conversation: conversation(1), seq: 3)
         let order = SendOrderRow(
             session: SessionID(.max), conversation: conversation(1), run: .max, counter: 9, index: 8)
+        let answers: [CallRow.Answer] = [.done, .conversation] + Rejection.allCases.map { .rejected($0) }
+        let calls = answers.enumerated().map { number, answer in
+            CallRow(
+                caller: RaftPeer(node: "node-1", store: StoreID(.max)), id: UInt64(number + 1) << 32, oldest: 7,
+                answer: answer, index: 8)
+        }
         try store.commit([
             PartitionWrite(
                 partition: 4,
@@ -34,7 +40,7 @@ import Testing
                     .account(account), .device(phone), .signingKey(key), .conversation(row(conversation(1), name: "n")),
                     .conversation(row(conversation(2))), .member(conversation: conversation(1), owner),
                     .member(conversation: conversation(1), former), .cursor(cursor), .sendOrder(order),
-                ], appliedIndex: 8, lastStamp: 99)
+                ] + calls.map { .call($0) }, appliedIndex: 8, lastStamp: 99)
         ])
         let state = try store.loadPartition(4).state
         #expect(state.appliedIndex == 8)
@@ -47,6 +53,7 @@ import Testing
         #expect(state.members.map(\.member) == [owner, former])
         #expect(state.cursors == [cursor])
         #expect(state.sendOrders == [order])
+        #expect(state.calls == calls)
         let other = try store.loadPartition(5).state
         #expect(other.conversations.isEmpty && other.accounts.isEmpty && other.appliedIndex == 0)
     }

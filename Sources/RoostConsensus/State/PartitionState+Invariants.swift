@@ -4,7 +4,7 @@ internal import RoostProtocol
 extension PartitionState {
     /// What must hold after every entry; each line is a breach. For tests and simulation: it walks everything.
     package func checkInvariants() -> [String] {
-        var problems = sendOrders.checkInvariants()
+        var problems = sendOrders.checkInvariants() + calls.checkInvariants(limit: limits.callsRemembered)
         if positions.count != conversations.count { problems.append("conversations: index and rows differ in number") }
         var listed: [UserID: Int] = [:]
         for (at, conversation) in conversations.enumerated() {

@@ -19,6 +19,7 @@ extension PartitionState {
             },
             cursors: byID.flatMap { cursors(at: $0) },
             sendOrders: sendOrders.rows,
+            calls: calls.rows,
             signingKeys: keys,
             lastStamp: lastStamp)
     }
@@ -56,6 +57,7 @@ extension PartitionState {
             _ = conversations[position].cursors.advance(user: cursor.user, device: device, to: cursor.seq)
         }
         sendOrders.restore(snapshot.sendOrders)
+        calls.restore(snapshot.calls)
     }
 }
 
@@ -64,6 +66,6 @@ extension StateSnapshot: Equatable {
         a.appliedIndex == b.appliedIndex && a.lastStamp == b.lastStamp && a.accounts == b.accounts
             && a.devices == b.devices && a.conversations == b.conversations
             && a.members.elementsEqual(b.members, by: ==) && a.cursors == b.cursors && a.sendOrders == b.sendOrders
-            && a.signingKeys == b.signingKeys
+            && a.calls == b.calls && a.signingKeys == b.signingKeys
     }
 }

@@ -31,6 +31,7 @@ package struct PartitionState: Sendable {
     var positionsByUser: [UserID: [UInt32]] = [:]
     var deviceNames = DeviceNames()
     var sendOrders = SendOrderTable()
+    var calls = AnsweredCalls()
     var pending = PendingMessages()
 
     package init(partition: PartitionID, limits: StateLimits, restoring snapshot: StateSnapshot = .init()) {
@@ -78,6 +79,11 @@ package struct PartitionState: Sendable {
         case .dropCursors(let devices): dropCursors(of: devices, into: &output)
         case .raiseFloors(let raises): raiseFloors(raises, at: stamp, into: &output)
         case .raiseIDFloors(let raises): raiseIDFloors(raises, at: stamp, into: &output)
+        case .called(let identity, let command):
+            if let answer = answer(toCalled: identity, command) { return answer }
+            let result = decide(command, index: index, stamp: stamp, known: known, into: &output)
+            noteAnswer(result, to: identity, index: index, into: &output)
+            return result
         }
         return .done
     }
@@ -104,6 +110,8 @@ package struct PartitionState: Sendable {
         case .changeMembers(let command): answer(to: command)
         case .addSigningKey(let key): answer(toAdding: key)
         case .limited(_, let command): rejection(of: command, known: known, at: now)
+        case .called(let identity, let command):
+            answer(toCalled: identity, command) ?? refusal(ofCalled: command, at: now)
         case .advanceCursors, .seeDevices, .forgetDevices, .dropCursors, .raiseFloors, .raiseIDFloors: nil
         }
     }

@@ -9,6 +9,7 @@ extension StateChange {
         case sendOrder(ConversationID, SessionID)
         case account(UserID)
         case device(UserID, DeviceID)
+        case call(RaftPeer, UInt64)
     }
 
     /// Of the rows that later ones of the batch replace only the last is left, in the order of those: a busy
@@ -38,6 +39,8 @@ extension StateChange {
         case .cursorDropped(let user, let device, let conversation): .cursor(conversation, user, device)
         case .device(let record): .device(record.user, record.device)
         case .deviceForgotten(let user, let device): .device(user, device)
+        case .call(let row): .call(row.caller, row.id)
+        case .callForgotten(let caller, let id): .call(caller, id)
         case .message, .signingKey, .stripped, .idsForgotten: nil
         }
     }

@@ -20,6 +20,8 @@ package enum StateChange: Sendable, Equatable {
     case sendOrder(SendOrderRow)
     case sendOrderExpired(session: SessionID, conversation: ConversationID)
     case signingKey(SigningKey)
+    case call(CallRow)
+    case callForgotten(RaftPeer, id: UInt64)
 }
 
 package struct ConversationRow: Sendable, Equatable {
@@ -139,14 +141,15 @@ package struct StateSnapshot: Sendable {
     package var members: [(conversation: ConversationID, member: MemberRow)]
     package var cursors: [CursorAdvance]
     package var sendOrders: [SendOrderRow]
+    package var calls: [CallRow]
     package var signingKeys: [SigningKey]
     /// The newest HLC stamp in the log up to `appliedIndex`.
     package var lastStamp: Int64
     package init(
         appliedIndex: UInt64 = 0, accounts: [AccountRecord] = [], devices: [DeviceRecord] = [],
         conversations: [ConversationRow] = [], members: [(conversation: ConversationID, member: MemberRow)] = [],
-        cursors: [CursorAdvance] = [], sendOrders: [SendOrderRow] = [], signingKeys: [SigningKey] = [],
-        lastStamp: Int64 = 0
+        cursors: [CursorAdvance] = [], sendOrders: [SendOrderRow] = [], calls: [CallRow] = [],
+        signingKeys: [SigningKey] = [], lastStamp: Int64 = 0
     ) {
         self.appliedIndex = appliedIndex
         self.accounts = accounts
@@ -155,6 +158,7 @@ package struct StateSnapshot: Sendable {
         self.members = members
         self.cursors = cursors
         self.sendOrders = sendOrders
+        self.calls = calls
         self.signingKeys = signingKeys
         self.lastStamp = lastStamp
     }

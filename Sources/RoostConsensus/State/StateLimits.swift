@@ -22,6 +22,8 @@ package struct StateLimits: Sendable, Equatable {
     package var signingKeys: Int
     /// A session's last send to a conversation is forgotten when it is this many log indexes behind.
     package var sendOrderLifetime: UInt64
+    /// Answers to calls of one node that are remembered.
+    package var callsRemembered: Int
     /// Rules broken on purpose, in simulations.
     package var planted: PlantedFaults = []
 
@@ -30,7 +32,7 @@ package struct StateLimits: Sendable, Equatable {
         partitions: Int = 32, members: Int = 1024, membersEver: Int = 16_384, memberships: Int = 256,
         conversationsPerUser: Int = 100_000, devicesPerUser: Int = 1000,
         deviceExpiry: Int64 = 30 * 86_400_000_000, nameBytes: Int = 256, signingKeys: Int = 16,
-        sendOrderLifetime: UInt64 = 100_000
+        sendOrderLifetime: UInt64 = 100_000, callsRemembered: Int = 1024
     ) {
         self.members = members
         self.membersEver = membersEver
@@ -42,6 +44,7 @@ package struct StateLimits: Sendable, Equatable {
         self.nameBytes = nameBytes
         self.signingKeys = signingKeys
         self.sendOrderLifetime = sendOrderLifetime
+        self.callsRemembered = max(1, callsRemembered)
     }
     private static func share(of count: Int, partitions: Int) -> Int {
         count / partitions + (count % partitions > 0 ? 1 : 0)

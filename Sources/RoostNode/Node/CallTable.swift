@@ -1,3 +1,4 @@
+import DequeModule
 import NIOCore
 import RoostModel
 import RoostProtocol
@@ -25,6 +26,8 @@ struct CallTable: Sendable {
         }
         var partition: PartitionID
         var body: Body
+        /// It carries an identity, which tells up to which call of the partition nobody waits any more.
+        var isIdentified = false
         /// Whom it is for, where that is not whoever leads.
         var target: NodeID?
         /// On the node's clock.
@@ -39,7 +42,9 @@ struct CallTable: Sendable {
     }
 
     private(set) var calls: [UInt64: Call] = [:]
-    private var next: UInt64
+    /// Those with an identity, by partition; ascending.
+    private var identified: [PartitionID: Deque<UInt64>] = [:]
+    private(set) var next: UInt64
 
     /// Ids of one life must not meet those of another: a leader may still answer what the former life asked.
     init(epoch: Epoch) { next = CallTable.firstID(epoch: epoch) }
@@ -51,12 +56,22 @@ struct CallTable: Sendable {
     mutating func add(_ call: Call) -> UInt64 {
         defer { next += 1 }
         calls[next] = call
+        if call.isIdentified { identified[call.partition, default: []].append(next) }
         return next
     }
 
+    /// The oldest call with an identity that the partition has not answered; the next one where there is none.
+    func oldest(of partition: PartitionID) -> UInt64 { identified[partition]?.first ?? next }
+
     subscript(id: UInt64) -> Call? { calls[id] }
 
-    mutating func remove(_ id: UInt64) -> Call? { calls.removeValue(forKey: id) }
+    mutating func remove(_ id: UInt64) -> Call? {
+        guard let call = calls.removeValue(forKey: id) else { return nil }
+        if call.isIdentified, let place = identified[call.partition]?.firstIndex(of: id) {
+            identified[call.partition]?.remove(at: place)
+        }
+        return call
+    }
 
     mutating func sent(_ id: UInt64, at now: UInt64) { calls[id]?.sentAt = now }
     mutating func unsent(_ id: UInt64) { calls[id]?.sentAt = nil }
@@ -106,7 +121,7 @@ extension Command {
             PartitionID(of: user.uuid, count: count)
         case .createConversation(let command): PartitionID(of: command.id.uuid, count: count)
         case .changeMembers(let command): PartitionID(of: command.conversation.uuid, count: count)
-        case .limited(_, let command): command.partition(count: count)
+        case .limited(_, let command), .called(_, let command): command.partition(count: count)
         case .forgetDevices(let devices), .seeDevices(let devices):
             devices.first.map { PartitionID(of: $0.user.uuid, count: count) }
         case .raiseFloors(let raises), .raiseIDFloors(let raises):

@@ -2,6 +2,7 @@ import NIOCore
 import RoostCluster
 import RoostModel
 import RoostProtocol
+import RoostStorage
 
 /// Proposals and reads of this node: to the leader as known, again when it changes or is silent, until they are
 /// answered or their time is up.
@@ -20,25 +21,33 @@ extension Node {
         _ completion: @escaping @Sendable (CallOutcome) -> Void
     ) -> UInt64 {
         let body: CallTable.Call.Body
-        let partition: PartitionID?
+        let partition: PartitionID
+        var isIdentified = false
         switch kind {
         case .propose(let command):
+            partition = given ?? command.partition(count: partitionCount) ?? 0
+            isIdentified = command.needsIdentity
             var buffer = ByteBuffer()
-            command.encode(into: &buffer)
+            (isIdentified ? .called(nextIdentity(in: partition), command) : command).encode(into: &buffer)
             body = .propose(buffer)
-            partition = given ?? command.partition(count: partitionCount)
         case .read(let request):
             body = .read(request)
-            partition = given ?? request.partition(count: partitionCount)
+            partition = given ?? request.partition(count: partitionCount) ?? 0
         }
         let timeout = UInt64(configuration.timing.proposalTimeoutMilliseconds) * 1_000_000
         let id = calls.add(
             CallTable.Call(
-                partition: partition ?? 0, body: body, target: target,
+                partition: partition, body: body, isIdentified: isIdentified, target: target,
                 deadline: min(deadline ?? .max, context.clock.now() + timeout), remade: remade,
                 completion: completion))
         dispatch(id)
         return id
+    }
+
+    /// That of the call which is made next.
+    private func nextIdentity(in partition: PartitionID) -> CallIdentity {
+        CallIdentity(
+            caller: RaftPeer(node: me, store: facts.store), id: calls.next, oldest: calls.oldest(of: partition))
     }
 
     /// A proposal whose outcome nobody waits for.

@@ -22,10 +22,11 @@ extension Partition {
         case .send(let send):
             guard send.peer != nil, state.lastSeq(of: send.conversation) == nil else { return encoded }
         case .createConversation, .changeMembers, .registerDevice: break
+        case .called(_, .createConversation), .called(_, .changeMembers), .called(_, .registerDevice): break
         // What comes from another node has no say in it.
         case .limited(_, let inner): return limited(inner, inner)
         case .createAccount, .setAccountDisabled, .advanceCursors, .addSigningKey, .seeDevices, .forgetDevices,
-            .dropCursors, .raiseFloors, .raiseIDFloors:
+            .dropCursors, .raiseFloors, .raiseIDFloors, .called:
             return encoded
         }
         return limited(command)

@@ -7,6 +7,8 @@ import RoostProtocol
 struct StateCommandSource {
     private var generator: SeededGenerator
     private var clock: Int64 = 1000
+    private var called: [Command] = []
+    private var calls: UInt64 = 0
     private var turns: [String: (run: UInt32, counter: UInt64)] = [:]
 
     init(seed: UInt64) { generator = SeededGenerator(seed: seed) }
@@ -30,7 +32,20 @@ struct StateCommandSource {
                 .addSigningKey(
                     SigningKey(id: "k\(number(4))", secret: ByteBuffer(integer: number(2)), createdAt: 1))
             }
-        return StampedCommand(stamp: clock, command: command)
+        return StampedCommand(stamp: clock, command: identified(command))
+    }
+
+    /// Most of those that need it carry an identity; now and then one of the latest comes again.
+    private mutating func identified(_ command: Command) -> Command {
+        if chance(8), !called.isEmpty { return called[Int(number(UInt64(called.count)))] }
+        guard command.needsIdentity, chance(80) else { return command }
+        let peer = RaftPeer(node: chance(50) ? "a" : "b", store: StoreID(1 + calls / 60))
+        calls += 1
+        let id = calls - min(calls, chance(20) ? number(5) : 0)
+        let made = Command.called(CallIdentity(caller: peer, id: id, oldest: id - min(id, number(7))), command)
+        called.append(made)
+        if called.count > 12 { called.removeFirst() }
+        return made
     }
 
     mutating func number(_ bound: UInt64) -> UInt64 { generator.next() % bound }

@@ -6,7 +6,7 @@ import Testing
 @Suite struct StatePropertyTests {
     static let limits = StateLimits(
         partitions: 1, members: 4, membersEver: 5, memberships: 1000, conversationsPerUser: 7, devicesPerUser: 3,
-        signingKeys: 3, sendOrderLifetime: 25)
+        signingKeys: 3, sendOrderLifetime: 25, callsRemembered: 4)
     static let seeds: Range<UInt64> = 0..<24
     static let length = 500
 

@@ -29,6 +29,9 @@ struct StateReference {
 
     func messages(in conversation: ConversationID) -> [Sent] { sent.filter { $0.command.conversation == conversation } }
 
+    /// Of each caller: below which nothing is applied, and what was answered; nil where that is not known here.
+    var callers: [RaftPeer: (floor: UInt64, answers: [UInt64: CommandResult?])] = [:]
+
     var floors: [ConversationID: UInt64] = [:]
     var idFloors: [ConversationID: UInt64] = [:]
 
@@ -53,8 +56,27 @@ struct StateReference {
         case .send(let command): send(command, index, stamped.stamp)
         case .createConversation(let command): create(command)
         case .changeMembers(let command): change(command)
+        case .called(let identity, let command): call(identity, command, index, stamped.stamp)
         default: other(stamped.command)
         }
+    }
+
+    private mutating func call(
+        _ call: CallIdentity, _ command: Command, _ index: UInt64, _ stamp: Int64
+    ) -> CommandResult? {
+        var (floor, answers) = callers[call.caller] ?? (0, [:])
+        if let answer = answers[call.id] { return answer }
+        let isFull = answers.count == limits.callsRemembered && answers.keys.allSatisfy { $0 > call.id }
+        if call.id < floor || isFull { return .rejected(.unavailable) }
+        let answer = apply(index: index, StampedCommand(stamp: stamp, command: command))
+        answers[call.id] = .some(answer)
+        floor = max(floor, call.oldest)
+        while let first = answers.keys.min(), first < floor || answers.count > limits.callsRemembered {
+            answers[first] = nil
+            floor = max(floor, first + 1)
+        }
+        callers[call.caller] = (floor, answers)
+        return answer
     }
 
     private mutating func other(_ command: Command) -> CommandResult? {

@@ -10,6 +10,7 @@ struct StateTables {
     private var members: [String: (conversation: ConversationID, member: MemberRow)] = [:]
     private var cursors: [String: CursorAdvance] = [:]
     private var sendOrders: [String: SendOrderRow] = [:]
+    private var calls: [String: CallRow] = [:]
     private var signingKeys: [String: SigningKey] = [:]
 
     init(_ changes: [StateChange]) {
@@ -26,6 +27,8 @@ struct StateTables {
             case .sendOrder(let row): sendOrders["\(row.session) \(row.conversation)"] = row
             case .sendOrderExpired(let session, let conversation): sendOrders["\(session) \(conversation)"] = nil
             case .signingKey(let key): signingKeys[key.id] = key
+            case .call(let row): calls["\(row.caller) \(row.id)"] = row
+            case .callForgotten(let caller, let id): calls["\(caller) \(id)"] = nil
             }
         }
     }
@@ -36,6 +39,6 @@ struct StateTables {
             appliedIndex: appliedIndex, accounts: Array(accounts.values), devices: Array(devices.values),
             conversations: Array(conversations.values), members: Array(members.values),
             cursors: Array(cursors.values), sendOrders: Array(sendOrders.values),
-            signingKeys: Array(signingKeys.values), lastStamp: lastStamp)
+            calls: Array(calls.values), signingKeys: Array(signingKeys.values), lastStamp: lastStamp)
     }
 }
