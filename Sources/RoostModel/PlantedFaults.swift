@@ -26,6 +26,10 @@ package struct PlantedFaults: OptionSet, Sendable, Hashable {
     package static let readsUnproven = Self(bit: 8)
     /// Every "no" comes from the applied state of whoever thinks it leads.
     package static let refusesUnproven = Self(bit: 9)
+    /// A leader answers changes of members and accounts when they are appended.
+    package static let answersUncommitted = Self(bit: 32)
+    /// A peer that was removed may come back.
+    package static let tombstonesForgotten = Self(bit: 30)
     /// A failed sync is taken for a good one.
     package static let ignoresFailedSync = Self(bit: 10)
     /// The applied index is written one too high.
@@ -42,6 +46,8 @@ package struct PlantedFaults: OptionSet, Sendable, Hashable {
     package static let accountOverwritten = Self(bit: 15)
     /// A call that reaches the log again is applied again.
     package static let callsApplyTwice = Self(bit: 29)
+    /// Messages are old by the clock of the node that leads, right or wrong.
+    package static let floorByLocalClock = Self(bit: 31)
     /// Who was a member once reads everything.
     package static let rangesIgnored = Self(bit: 16)
 

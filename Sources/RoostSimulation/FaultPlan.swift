@@ -15,6 +15,8 @@ package struct FaultPlan: Sendable {
         case lostConnection = "lost-connection"
         /// A link is cut, and both ends know.
         case cut
+        /// A frame of deliveries is lost, and no link breaks: as a leader that skips one.
+        case lostDelivery = "lost-delivery"
         /// Nothing arrives on a link, and nobody is told.
         case silence
         /// The same in one direction.
@@ -33,11 +35,19 @@ package struct FaultPlan: Sendable {
         case fullDisk = "full-disk"
         /// A node's disk is replaced by a blank one.
         case wipe
+        /// The disk that was replaced last is put back for a while: nobody should, and nothing may come of it.
+        case oldDisk = "old-disk"
         /// A bit of a row is turned over.
         case flippedBit = "flipped-bit"
 
         /// Those that need a node to replace what it lost: off until a run asks for them.
         package static let damage: [Kind] = [.fullDisk, .wipe, .flippedBit]
+        /// Mistakes of operators: off until a run asks for them.
+        package static let mistakes: [Kind] = [.oldDisk]
+        /// Those that everybody learns of at once.
+        package static let loud: Set<Kind> = [
+            .crash, .crashAll, .drain, .failedSync, .lostConnection, .lostDelivery, .cut,
+        ]
     }
 
     package struct Weighted: Sendable {
@@ -72,9 +82,10 @@ package struct FaultPlan: Sendable {
         let doublings = scenario.doublings
         plan.gap = 1_500 << random(doublings)
         plan.gap += random(0...plan.gap)
-        plan.sparesMajority = random(0...2) != 0
+        plan.sparesMajority = random(0...2) != 0 && scenario != .losses
         let longest: UInt64 = [3_000, 10_000, 30_000][Int(random(0...2))]
-        plan.lasts = 100...longest
+        // Where nothing else happens, long enough for everything to come to rest.
+        plan.lasts = scenario == .idle ? 10_000...20_000 : 100...longest
         plan.latency = [50_000...300_000, 50_000...2_000_000, 1_000_000...40_000_000][Int(random(0...2))]
         plan.commit = [50_000...300_000, 100_000...3_000_000, 500_000...30_000_000][Int(random(0...2))]
         plan.duplicates = random(0...1) == 0 ? 0 : random(1...1_000)
@@ -87,6 +98,9 @@ package struct FaultPlan: Sendable {
         return plan
     }
 
+    /// Nothing goes wrong that some learn of late.
+    package var isLoud: Bool { kinds.allSatisfy { Kind.loud.contains($0.kind) } }
+
     package var summary: String {
         let list = kinds.map { "\($0.kind.rawValue)×\($0.weight)" }.joined(separator: " ")
         return "a fault in \(gap) ms, of up to \(lasts.upperBound) ms, "
@@ -98,6 +112,7 @@ extension FaultPlan.Kind {
     fileprivate var weight: UInt64 {
         switch self {
         case .crashAll, .wipe, .split, .drain: 1
+        case .oldDisk: 8
         case .fullDisk, .flippedBit, .failedSync: 2
         case .crash, .pause, .lostConnection: 4
         default: 3
@@ -120,24 +135,40 @@ package enum Scenario: String, Sendable, CaseIterable {
     case pauses
     case clocks
     case disks
+    /// Nothing but connections and deliveries that get lost.
+    case connections
+    /// Leaders that hand over, all the time.
+    case handovers
+    /// Disks that are lost, and processes that end at the same time.
+    case losses
+    /// Users who do next to nothing, so that groups fall asleep.
+    case idle
 
     package var kinds: Set<FaultPlan.Kind> {
         switch self {
         case .mixed, .gentle, .brutal: Set(FaultPlan.Kind.allCases)
         case .quiet: []
-        case .crashes: [.crash, .crashAll, .drain, .failedSync, .wipe]
-        case .partitions: [.lostConnection, .cut, .silence, .oneWay, .isolation, .split, .slowLink]
+        case .crashes: [.crash, .crashAll, .drain, .failedSync, .wipe, .oldDisk]
+        case .partitions: [.lostConnection, .lostDelivery, .cut, .silence, .oneWay, .isolation, .split, .slowLink]
         case .pauses: [.pause, .slowLink, .slowDisk]
         case .clocks: [.clockJump, .crash, .pause]
+        case .connections: [.lostConnection, .lostDelivery]
+        case .handovers: [.drain, .lostConnection]
+        case .losses: [.wipe, .oldDisk, .crash, .crashAll]
+        case .idle: [.crash, .lostConnection]
         case .disks: [.slowDisk, .failedSync, .fullDisk, .wipe, .flippedBit, .crash]
         }
     }
+
+    /// How much longer than otherwise users wait between two deeds.
+    var patience: Int { self == .idle ? 60 : 1 }
 
     /// The mean gap between faults is 1.5 s doubled so often.
     var doublings: ClosedRange<UInt64> {
         switch self {
         case .gentle: 3...5
-        case .brutal: 0...1
+        case .brutal, .losses: 0...1
+        case .idle: 2...3
         default: 0...4
         }
     }

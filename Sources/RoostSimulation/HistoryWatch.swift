@@ -113,6 +113,8 @@ package final class HistoryWatch: @unchecked Sendable {
         registerOrder.append(register)
     }
 
+    func isFull(_ register: Register) -> Bool { registers[register]?.isFull ?? false }
+
     func calls(_ action: RegisterHistory.Action, on register: Register) -> Call? {
         if registers[register] == nil { open(register, initial: 0) }
         return registers[register]?.call(action, at: cluster.executor.now).map { Call(register: register, number: $0) }
@@ -121,6 +123,20 @@ package final class HistoryWatch: @unchecked Sendable {
     func answers(_ call: Call, _ value: Int? = nil) {
         reads += value == nil ? 0 : 1
         registers[call.register]?.answer(call.number, at: cluster.executor.now, read: value)
+    }
+
+    func answers(_ call: Call, whether guest: UserID, isMemberBy response: ReadResponse) {
+        guard case .conversation(let found) = response else { return deny(response, call) }
+        answers(call, found.members.contains { $0.user == guest && $0.current } ? 1 : 0)
+    }
+
+    /// A send of a guest was refused since he was no member: at some moment between the two that was so.
+    func refused(_ sent: SimulationDevice.Sent, of user: UserID, as code: ErrorCode) {
+        guard code == .notMember, let conversation = sent.send.conversation else { return }
+        let register = Register.member(conversation, user)
+        guard let number = registers[register]?.call(.read(0), at: sent.at) else { return }
+        reads += 1
+        registers[register]?.answer(number, at: cluster.executor.now)
     }
 
     /// Not read: only "unavailable" is no lie, since what is asked for exists.

@@ -49,6 +49,9 @@ package final class LogWatch: @unchecked Sendable {
     private var applied: [PartitionID: [Item?]] = [:]
     private var leaders: [Term: RaftPeer] = [:]
     private var commits: [PartitionID: UInt64] = [:]
+    private var peers = PeerWatch()
+    /// Disks that are not in their machines.
+    private var shelf: [StoreID: [PartitionID: Replica]] = [:]
     private let majority: Int
     package private(set) var breaches: [Breach] = []
 
@@ -72,6 +75,10 @@ package final class LogWatch: @unchecked Sendable {
     // MARK: What is on the disks
 
     private func started(_ node: NodeID, _ store: StoreID, isBlank: Bool) {
+        if let former = stores[node], former != store {
+            shelf[former] = replicas[node]
+            replicas[node] = shelf.removeValue(forKey: store)
+        }
         stores[node] = store
         if isBlank { replicas[node] = [:] }
     }
@@ -83,6 +90,9 @@ package final class LogWatch: @unchecked Sendable {
         if let state = write.hardState { replica.hardState = state }
         if let first = write.truncateFrom, first >= 1, first <= replica.log.count {
             replica.log.removeLast(replica.log.count - Int(first) + 1)
+        }
+        if let first = write.truncateFrom, let store = stores[node] {
+            peers.truncated(RaftPeer(node: node, store: store), write.partition, from: first)
         }
         for entry in write.entries { append(entry, to: &replica, write.partition, node) }
         if let index = write.appliedIndex { applied(through: index, &replica, write.partition, node) }
@@ -104,6 +114,7 @@ package final class LogWatch: @unchecked Sendable {
             known[place] = (item, previous)
         }
         if index <= replica.log.count { replica.log[index - 1] = item } else { replica.log.append(item) }
+        peers.appended(entry, to: partition)
         guard entry.kind == .command else { return }
         var payload = entry.payload
         guard let send = (try? StampedCommand(decoding: &payload))?.command.sending else { return }
@@ -129,8 +140,15 @@ package final class LogWatch: @unchecked Sendable {
             if let first = list[place], first != item {
                 broke(.stateMachineSafety, "\(node), partition \(partition): applied another entry at \(place + 1)")
             }
+            if list[place] == nil {
+                for peer in peers.applied(partition, UInt64(place) + 1, term: item.term) {
+                    broke(
+                        .electionSafety, "\(peer.node) is back in partition \(partition) with the store \(peer.store)")
+                }
+            }
             list[place] = item
         }
+        commits[partition] = max(commits[partition] ?? 0, index)
     }
 
     private static func hash(_ entry: RaftEntry) -> UInt64 {
@@ -157,6 +175,13 @@ package final class LogWatch: @unchecked Sendable {
         let replica = replicas[sender.node]?[partition] ?? Replica()
         let state = replica.hardState
         switch message {
+        case .vote, .voteReply(_, true), .appendReply(_, true, _, _):
+            if let said = peers.lacks(sender, partition, has: replica.log.count) {
+                broke(.syncedFirst, "\(sender.node) votes with \(replica.log.count) entries, and had confirmed \(said)")
+            }
+        default: break
+        }
+        switch message {
         case .vote(let term, _, _, _):
             if state.term < term || state.term == term && state.vote != sender {
                 broke(.syncedFirst, "\(sender.node) asks for votes in \(term), which is not on its disk")
@@ -169,9 +194,13 @@ package final class LogWatch: @unchecked Sendable {
             if state.term <= term, UInt64(replica.log.count) < index {
                 broke(.syncedFirst, "\(sender.node) confirms \(index), and has \(replica.log.count) on its disk")
             }
-        case .append(let term, _, _, let commit, _), .heartbeat(let term, let commit, _, _):
+            if state.term == term { peers.confirms(sender, partition, through: index) }
+        case .append(let term, _, _, let commit, _):
             leads(sender, Term(partition: partition, term: term))
-            committed(commit, partition, by: sender)
+            committed(commit, partition, by: sender, countedIn: term)
+        case .heartbeat(let term, let commit, _, _):
+            leads(sender, Term(partition: partition, term: term))
+            committed(commit, partition, by: sender, countedIn: nil)
         default: break
         }
     }
@@ -201,7 +230,8 @@ package final class LogWatch: @unchecked Sendable {
         }
     }
 
-    private func committed(_ index: UInt64, _ partition: PartitionID, by sender: RaftPeer) {
+    /// `term`: that of the leader where it told all it has committed, not what a follower may know of it.
+    private func committed(_ index: UInt64, _ partition: PartitionID, by sender: RaftPeer, countedIn term: UInt64?) {
         guard index > commits[partition] ?? 0 else { return }
         commits[partition] = index
         // The leader may not have synced it itself, so what stands most often counts.
@@ -217,6 +247,10 @@ package final class LogWatch: @unchecked Sendable {
             }
         }
         let most = counts.map(\.count).max() ?? 0
+        // What nobody knew of before it has counted itself: that is only right for entries of its own term.
+        if let term, let item = counts.first(where: { $0.count == most })?.item, most >= majority, item.term < term {
+            broke(.leaderCompleteness, "\(sender.node) commits \(index) of term \(item.term) by counting in \(term)")
+        }
         if most < majority {
             broke(.durable, "\(sender.node) commits \(index) of partition \(partition), synced on \(most)")
         }

@@ -74,6 +74,7 @@ package final class Nemesis {
             }
             for b in cluster.nodeIDs where a < b { cluster.network.heal(a, b) }
         }
+        cluster.network.loseNone()
         for node in cluster.nodeIDs { try cluster.start(node) }
         changedAt = cluster.executor.now
         cluster.note("healed")
@@ -135,8 +136,8 @@ package final class Nemesis {
             }
         }
         switch kind {
-        case .crash, .crashAll, .drain, .pause, .failedSync, .wipe: try inflict(process: kind, node)
-        case .lostConnection, .cut, .silence, .oneWay, .isolation, .split, .slowLink:
+        case .crash, .crashAll, .drain, .pause, .failedSync, .wipe, .oldDisk: try inflict(process: kind, node)
+        case .lostConnection, .lostDelivery, .cut, .silence, .oneWay, .isolation, .split, .slowLink:
             inflict(network: kind, node, other, nodes)
         case .slowDisk, .fullDisk, .flippedBit, .clockJump: try inflict(machine: kind, node)
         }
@@ -169,6 +170,12 @@ package final class Nemesis {
         case .wipe:
             try cluster.wipe(node)
             begin(kind, [node]) { [cluster] in try cluster.start(node) }
+        case .oldDisk:
+            // The new one must not be missed.
+            guard active.isEmpty, try cluster.exchangeDisk(node) else { return }
+            begin(kind, [node]) { [cluster] in
+                if try !cluster.exchangeDisk(node) { try cluster.start(node) }
+            }
         default:
             cluster.changeDisk(node) { $0.failsNext = true }
             begin(kind, [node]) { [cluster] in try cluster.start(node) }
@@ -183,6 +190,10 @@ package final class Nemesis {
             counts[kind, default: 0] += 1
             changedAt = cluster.executor.now
             network.drop(node, other)
+        case .lostDelivery:
+            cluster.note("fault: lost-delivery \(node) \(other)")
+            counts[kind, default: 0] += 1
+            network.loseDelivery(from: node, to: other)
         case .cut:
             network.cut(node, other)
             begin(kind, [node]) { network.heal(node, other) }

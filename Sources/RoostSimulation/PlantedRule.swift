@@ -40,30 +40,38 @@ package struct PlantedRule: Sendable {
             "leader-counts-unsynced", .leaderCountsUnsynced, .disks, "a leader counts itself once it has synced"),
         PlantedRule("votes-twice", .votesTwice, .brutal, "one vote a term"),
         PlantedRule("votes-for-stale-log", .votesForStaleLog, .partitions, "a vote only for a log as new as one's own"),
-        PlantedRule("commits-old-terms", .commitsOldTerms, .brutal, "only entries of the own term are counted"),
+        PlantedRule("commits-old-terms", .commitsOldTerms, .disks, "only entries of the own term are counted"),
         PlantedRule("reads-unproven", .readsUnproven, .partitions, "a leader proves its leadership before it answers"),
-        PlantedRule("refuses-unproven", .refusesUnproven, .partitions, "every \"no\" comes from a proven leader"),
+        PlantedRule("refuses-unproven", .refusesUnproven, .pauses, "every \"no\" comes from a proven leader"),
         PlantedRule("ignores-failed-sync", .ignoresFailedSync, .disks, "a failed sync ends the process"),
         PlantedRule("applied-ahead", .appliedAhead, .crashes, "state tables are never ahead of the log"),
-        PlantedRule("order-ignored", .orderIgnored, .mixed, "a leader appends a session's sends in their order"),
-        PlantedRule("calls-apply-twice", .callsApplyTwice, .mixed, "a call is applied once, however often it is sent"),
+        PlantedRule("order-ignored", .orderIgnored, .partitions, "a leader appends a session's sends in their order"),
+        PlantedRule(
+            "calls-apply-twice", .callsApplyTwice, .partitions, "a call is applied once, however often it is sent"),
         PlantedRule("id-forgotten", .idForgotten, .mixed, "an id sent again is the same message"),
         PlantedRule("content-ignored", .contentIgnored, .mixed, "another content under an id is refused"),
         PlantedRule("account-overwritten", .accountOverwritten, .mixed, "one account per name"),
         PlantedRule("ranges-ignored", .rangesIgnored, .mixed, "a member reads what was sent while he was one"),
         PlantedRule("cursor-before-ack", .cursorBeforeAck, .mixed, "a cursor moves when the device acknowledges"),
-        PlantedRule("gap-ignored", .gapIgnored, .mixed, "a stream proves itself complete"),
+        PlantedRule("gap-ignored", .gapIgnored, .connections, "a stream proves itself complete"),
         PlantedRule("subscribes-late", .subscribesLate, .mixed, "subscribed first, then proven, then answered"),
         PlantedRule("window-ignored", .windowIgnored, .mixed, "a window bounds what is unacknowledged"),
         PlantedRule("writes-twice", .writesTwice, .mixed, "only the next readable seq is written"),
-        PlantedRule("status-ignored", .statusIgnored, .mixed, "a leader tells of its streams, for idle partitions too"),
         PlantedRule(
-            "wiped-votes", .wipedVotes, .crashes, "a node without its disk is another peer", seconds: 120,
+            "status-ignored", .statusIgnored, .connections, "a leader tells of its streams, for idle partitions too"),
+        PlantedRule(
+            "wiped-votes", .wipedVotes, .losses, "a node without its disk is another peer", seconds: 120,
             needs: [.wipe]),
         PlantedRule("epoch-ignored", .epochIgnored, .crashes, "every life of a node has a higher epoch"),
-        PlantedRule("sleeps-on", .sleepsOn, .gentle, "a follower wakes when it loses its leader", seconds: 120),
+        PlantedRule("sleeps-on", .sleepsOn, .idle, "a follower wakes when it loses its leader", seconds: 120),
         PlantedRule("presence-not-withdrawn", .presenceNotWithdrawn, .mixed, "who leaves is taken out of the table"),
         PlantedRule(
-            "calls-never-retried", .callsNeverRetried, .crashes, "an unanswered proposal goes to the next leader"),
+            "calls-never-retried", .callsNeverRetried, .handovers, "an unanswered proposal goes to the next leader",
+            nodes: "5"),
+        PlantedRule(
+            "answers-uncommitted", .answersUncommitted, .disks, "nothing is answered from memory that is not committed"),
+        PlantedRule(
+            "tombstones-forgotten", .tombstonesForgotten, .losses, "a peer that was removed never comes back",
+            needs: [.wipe, .oldDisk]),
     ]
 }

@@ -22,6 +22,8 @@ package final class SimulationCluster: @unchecked Sendable {
     /// What outlives a process.
     private struct Machine {
         var disk: SQLiteStore
+        /// The one that was replaced last.
+        var former: SQLiteStore?
         var behaviour = DiskBehaviour()
         /// Of the monotonic clock, in parts per million.
         var drift = 0
@@ -154,8 +156,23 @@ package final class SimulationCluster: @unchecked Sendable {
         if configuration.planted.contains(.wipedVotes), let facts = try machines[id]?.disk.loadFacts() {
             try disk.saveFacts(facts)
         }
+        let former = machines[id]?.disk
+        machines[id]?.former = former
         machines[id]?.disk = disk
         isBlank.insert(id)
+    }
+
+    /// The disk that was replaced last is put back, and the present one kept; false where there is none, or nothing on it.
+    package func exchangeDisk(_ id: NodeID) throws -> Bool {
+        guard let machine = machines[id], let former = machine.former, former.condemned == nil, !isBlank.contains(id),
+            try former.loadFacts() != nil
+        else { return false }
+        kill(id)
+        note("\(id) gets its other disk")
+        machines[id]?.former = machine.disk.condemned == nil ? machine.disk : nil
+        machines[id]?.disk = former
+        try start(id)
+        return true
     }
 
     private static func blankDisk(_ executor: SimulationExecutor) throws -> SQLiteStore {

@@ -57,6 +57,8 @@ package final class SimulationDevice: @unchecked Sendable {
     /// Ids that stand for other messages.
     private var reused: Set<MessageID> = []
     package var onAccepted: ((SimulationDevice, Sent, AcceptedFrame) -> Void)?
+    /// Refused for good, after whatever many attempts.
+    package var onRefused: ((SimulationDevice, Sent, ErrorCode) -> Void)?
     package var onMessage: ((SimulationDevice, Message) -> Void)?
 
     package init(user: UserID, device: DeviceID, cluster: SimulationCluster) {
@@ -261,6 +263,9 @@ package final class SimulationDevice: @unchecked Sendable {
             } else if repeated[id] != nil {
                 broke("\(id), accepted before, is refused as \(error.codeText)")
             } else {
+                if let code = error.code, let item = outbox.first(where: { $0.id == id }) {
+                    onRefused?(self, item, code)
+                }
                 outbox.removeAll { $0.id == id }
                 refused[id] = error.code
             }

@@ -53,6 +53,8 @@ package final class SimulationNetwork: @unchecked Sendable {
     private var untold: [NodeID: [(other: NodeID, reason: String)]] = [:]
     private var arrival: [Lane: UInt64] = [:]
     private var slow: [Side: ClosedRange<UInt64>] = [:]
+    /// Directions whose next delivery is lost within the sender.
+    private var losing: Set<Side> = []
     /// The last batches that arrived on a link, to come again when it is made anew.
     private var recent: [Side: [ByteBuffer]] = [:]
 
@@ -135,6 +137,10 @@ package final class SimulationNetwork: @unchecked Sendable {
     package func slow(from: NodeID, to: NodeID, _ delay: ClosedRange<UInt64>?) {
         slow[Side(node: from, other: to)] = delay
     }
+
+    /// The next delivery is lost, and nobody is told: no link breaks.
+    package func loseDelivery(from: NodeID, to: NodeID) { losing.insert(Side(node: from, other: to)) }
+    package func loseNone() { losing.removeAll() }
 
     /// Ends a cut, a stall and a muting, whichever there is.
     package func heal(_ a: NodeID, _ b: NodeID) {
@@ -258,6 +264,7 @@ package final class SimulationNetwork: @unchecked Sendable {
         let pair = Pair(from, to)
         guard up.contains(pair) else { return false }
         onSend?(from, to, list)
+        let list = withoutLost(list, Side(node: from, other: to))
         var wire = ByteBuffer()
         for frame in list { PeerFrameCodec.encode(frame, into: &wire) }
         deliver(Batch(wire: wire, side: Side(node: from, other: to), lane: lane, life: lives[pair] ?? 0))
@@ -272,6 +279,17 @@ package final class SimulationNetwork: @unchecked Sendable {
             }
         }
         return true
+    }
+
+    private func withoutLost(_ list: [PeerFrame], _ side: Side) -> [PeerFrame] {
+        guard losing.contains(side),
+            let place = list.firstIndex(where: { if case .deliver = $0 { true } else { false } })
+        else { return list }
+        losing.remove(side)
+        trace?("\(side.node) > \(side.other): a delivery is lost")
+        var list = list
+        list.remove(at: place)
+        return list
     }
 
     /// Of the frames that a sender repeats when it has lost a link.

@@ -11,7 +11,7 @@ package struct SimulationRun {
         /// Virtual seconds with faults.
         package var virtualSeconds: UInt64 = 300
         /// Faults that a run may have.
-        package var allowed = Set(FaultPlan.Kind.allCases).subtracting(FaultPlan.Kind.damage)
+        package var allowed = Set(FaultPlan.Kind.allCases).subtracting(FaultPlan.Kind.damage + FaultPlan.Kind.mistakes)
         /// Switched on in every node.
         package var planted: PlantedFaults = []
         package init() {}
@@ -51,8 +51,10 @@ package struct SimulationRun {
         watch = LogWatch(cluster: cluster)
         history = HistoryWatch(cluster: cluster)
         nemesis = try Nemesis(cluster: cluster, plan: plan, seed: generator.next())
-        workload = Workload(cluster: cluster, watch: watch, history: history, seed: generator.next())
-        availability = AvailabilityWatch(cluster: cluster)
+        workload = Workload(
+            cluster: cluster, watch: watch, history: history, seed: generator.next(),
+            patience: options.scenario.patience)
+        availability = AvailabilityWatch(cluster: cluster, isLoud: plan.isLoud)
         cluster.note(
             "seed \(seed): \(nodes) nodes, \(replication) replicas, \(partitions) partitions, window \(window)")
         cluster.note(plan.summary)
@@ -115,6 +117,8 @@ package struct SimulationRun {
         breaches += checker.settle(milliseconds: 120_000)
         if breaches.isEmpty { answersAgain() }
         if breaches.isEmpty { breaches += checker.settle(milliseconds: 60_000) }
+        if breaches.isEmpty { losesTheLast(checker) }
+        if breaches.isEmpty { meetsAgain(checker) }
         if breaches.isEmpty { comesToRest() }
         if breaches.isEmpty { forgetsNothing() }
         workload.verifyAccounts()
@@ -129,6 +133,23 @@ package struct SimulationRun {
             sends.allSatisfy { $0.0.accepted[$0.1] != nil || !$0.0.isConnected }
         }
         if !done { breaches.append(Breach(.available, "a send to a healed cluster is not accepted within 5 s")) }
+    }
+
+    /// The last deliveries of all get lost, no link breaks, and nothing follows: the leaders' word of their streams tells.
+    private mutating func losesTheLast(_ checker: SimulationChecker) {
+        guard options.allowed.contains(.lostDelivery), let device = workload.devices.first else { return }
+        for a in cluster.nodeIDs {
+            for b in cluster.nodeIDs where a != b { cluster.network.loseDelivery(from: a, to: b) }
+        }
+        workload.sayLast(device)
+        breaches += checker.settle(milliseconds: 10_000)
+        cluster.network.loseNone()
+    }
+
+    /// What is sent while sessions open reaches them, though nothing follows.
+    private mutating func meetsAgain(_ checker: SimulationChecker) {
+        workload.meetAgain(milliseconds: 1_000)
+        breaches += checker.settle(milliseconds: 20_000)
     }
 
     private mutating func comesToRest() {

@@ -20,6 +20,8 @@ package final class SimulationSession: SessionSocket, @unchecked Sendable {
     package private(set) var closeCode: UInt16?
     package private(set) var welcome: WelcomeFrame?
     package private(set) var isCaughtUp = false
+    /// Virtual nanoseconds.
+    package private(set) var openedAt: UInt64 = 0
     package private(set) var caughtUps = 0
     /// Breaches of what a session is promised.
     package private(set) var breaches: [Breach] = []
@@ -46,6 +48,7 @@ package final class SimulationSession: SessionSocket, @unchecked Sendable {
     }
 
     package func attach(_ pending: any PendingSession) {
+        openedAt = executor.now
         executor.perform { events = pending.attach(self) }
     }
 

@@ -22,12 +22,14 @@ package final class Workload {
     /// Mean virtual milliseconds between two deeds.
     private let pace: UInt64
 
-    package init(cluster: SimulationCluster, watch: LogWatch, history: HistoryWatch, seed: UInt64) {
+    package init(
+        cluster: SimulationCluster, watch: LogWatch, history: HistoryWatch, seed: UInt64, patience: Int = 1
+    ) {
         self.cluster = cluster
         self.watch = watch
         self.history = history
         generator = SeededGenerator(seed: seed)
-        pace = [30, 120, 400][Int.random(in: 0...2, using: &generator)]
+        pace = [30, 120, 400][Int.random(in: 0...2, using: &generator)] * UInt64(patience)
         owner = UserID(foldedUsername: "user-0")
     }
 
@@ -45,7 +47,7 @@ package final class Workload {
     package func prepare() -> Bool {
         let users = random(3...8)
         names = (0..<users).map { "user-\($0)" }
-        for name in names + ["judged"] {
+        for name in names + Self.judged {
             guard case .created? = propose(.createAccount(account(name, salt: "first"))) else { return false }
         }
         let ids = names.map { UserID(foldedUsername: $0) }
@@ -77,6 +79,7 @@ package final class Workload {
             watch.accepted(answer.id, in: answer.conversation, from: device.user)
             history.accepted(sent, answer, by: device)
         }
+        device.onRefused = { [history] device, sent, code in history.refused(sent, of: device.user, as: code) }
         device.onMessage = { [history] in history.saw($1, by: $0) }
         return device
     }
@@ -107,6 +110,7 @@ package final class Workload {
     package func act() {
         leaveFrozen()
         for _ in 0..<random(1...4) { send() }
+        chat()
         switch random(0...39) {
         case 0: pick(devices)?.disconnect()
         case 1: pick(devices)?.connect(to: pick(cluster.nodeIDs))
@@ -114,8 +118,8 @@ package final class Workload {
         case 2, 3: changeMember()
         case 4, 5: readMember()
         case 6, 7: readHistory()
-        case 8: toggleAccount()
-        case 9, 10: readAccount()
+        case 8, 16: toggleAccount()
+        case 9, 10, 17: readAccount()
         case 11: raceForName()
         case 12, 13: repeatSomething()
         case 14: reuseSomething()
@@ -141,6 +145,18 @@ package final class Workload {
         }
     }
 
+    /// One device says much in one conversation, so that many of its sends are under way at once.
+    private func chat() {
+        guard let device = devices.first, let group = groups.first, device.outbox.count < 60 else { return }
+        for number in 0..<(random(0...3) == 0 ? random(2...6) : 1) {
+            count += 1
+            let text = "l\(count)"
+            cluster.executor.schedule(after: UInt64(number * random(1...15)) * 1_000_000) {
+                device.send(to: group, text)
+            }
+        }
+    }
+
     /// The same message again, later, maybe by another device of its sender at another node.
     private func repeatSomething() {
         guard let device = pick(devices), let sent = pick(Array(device.sent.suffix(200))),
@@ -162,20 +178,31 @@ package final class Workload {
     private func ask<T: Sendable>(
         _ body: @escaping @Sendable (Node) async -> T, then end: @escaping @Sendable (T) -> Void
     ) {
-        guard let node = pick(cluster.nodeIDs.filter { cluster.running[$0] != nil }) else { return }
+        guard let node = pick(runningNodes) else { return }
         cluster.ask(node, body, then: end)
     }
 
+    private var runningNodes: [NodeID] { cluster.nodeIDs.filter { cluster.running[$0] != nil } }
+
     private func changeMember() {
-        guard let group = pick(groups), let guest = pick(guests) else { return }
+        guard let group = pick(groups), let guest = pick(guests), let node = pick(runningNodes) else { return }
         let joins = random(0...1) == 0
+        let looks = random(0...1) == 0
         guard let call = history.calls(.write(joins ? 1 : 0), on: .member(group, guest)) else { return }
         let command = Command.changeMembers(
             ChangeMembersCommand(conversation: group, actor: owner, users: [guest], action: joins ? .add : .remove))
-        ask {
+        cluster.ask(node) {
             await $0.propose(command)
-        } then: { [history] result in
-            if case .done = result { history.answers(call) }
+        } then: { [cluster, history] result in
+            guard case .done = result else { return }
+            history.answers(call)
+            // What was just answered is there for everybody who asks now.
+            guard looks, let again = history.calls(.read(0), on: .member(group, guest)) else { return }
+            cluster.ask(node) {
+                await $0.read(.conversation(group))
+            } then: { [history] response in
+                history.answers(again, whether: guest, isMemberBy: response)
+            }
         }
     }
 
@@ -186,14 +213,20 @@ package final class Workload {
         ask {
             await $0.read(.conversation(group))
         } then: { [history] response in
-            guard case .conversation(let found) = response else { return history.deny(response, call) }
-            history.answers(call, found.members.contains { $0.user == guest && $0.current } ? 1 : 0)
+            history.answers(call, whether: guest, isMemberBy: response)
         }
     }
 
-    /// Of an account that does nothing else, so that nobody's sessions end by it.
+    /// Accounts that do nothing else, so that nobody's sessions end by it. One after the other: the more happens to one at
+    /// a time, the less is possible.
+    private static let judged = (0..<6).map { "judged-\($0)" }
+
+    private var judgedUser: UserID? {
+        Self.judged.map { UserID(foldedUsername: $0) }.first { !history.isFull(.disabled($0)) }
+    }
+
     private func toggleAccount() {
-        let user = UserID(foldedUsername: "judged")
+        guard let user = judgedUser else { return }
         let disabled = random(0...1) == 0
         guard let call = history.calls(.write(disabled ? 1 : 0), on: .disabled(user)) else { return }
         ask {
@@ -204,7 +237,7 @@ package final class Workload {
     }
 
     private func readAccount() {
-        let user = UserID(foldedUsername: "judged")
+        guard let user = judgedUser else { return }
         guard let call = history.calls(.read(0), on: .disabled(user)) else { return }
         ask {
             await $0.read(.account(user))
@@ -241,6 +274,22 @@ package final class Workload {
     }
 
     // MARK: After the faults
+
+    /// One message to all.
+    package func sayLast(_ device: SimulationDevice) { if let group = groups.first { device.send(to: group, "last") } }
+
+    /// All devices connect anew, at moments of their own, and write to each other meanwhile.
+    package func meetAgain(milliseconds: UInt64) {
+        for device in devices {
+            let times = (0..<4).map { _ in UInt64(random(0...Int(milliseconds))) }
+            cluster.executor.schedule(after: times[0] * 1_000_000) { device.connect() }
+            for time in times.dropFirst() {
+                guard let name = pick(names) else { continue }
+                cluster.executor.schedule(after: time * 1_000_000) { device.send(toUser: name, "meanwhile") }
+            }
+        }
+        cluster.run(milliseconds: milliseconds)
+    }
 
     /// Whoever registered a name still has it.
     package func verifyAccounts() {

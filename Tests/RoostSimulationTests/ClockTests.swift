@@ -59,9 +59,14 @@ import Testing
         #expect(ada.accepted.values.allSatisfy { $0.sentAt < end + 5_000_000 }, "seed \(seed)")
     }
 
-    /// What is old is told by the clocks of the majority: one that is ten days ahead removes nothing.
-    @Test func aWrongClockRemovesNothing() throws {
-        let world = try World(seed: 3) { $0.durability.retentionSeconds = 86_400 }
+    /// What is old is told by the clocks of the majority: one that is ten days ahead removes nothing. Where that rule is
+    /// broken on purpose, it does.
+    @Test(arguments: [[], .floorByLocalClock] as [PlantedFaults])
+    func aWrongClockRemovesNothing(planted: PlantedFaults) throws {
+        let world = try World(seed: 3) {
+            $0.durability.retentionSeconds = 86_400
+            $0.planted = planted
+        }
         let group = try world.conversation(.group, "ada", "bob")
         let ada = try world.device("ada", "phone", at: world.node(1))
         try world.device("bob", "phone", at: world.node(2))
@@ -79,6 +84,6 @@ import Testing
             Issue.record("\(String(describing: answer))")
             return
         }
-        #expect(messages.count == 10)
+        #expect(messages.count == (planted.isEmpty ? 10 : 0))
     }
 }

@@ -51,7 +51,8 @@ import Testing
     /// That the checkers bite: some of the rules of `roost simulate --planted`, each within a few seeds.
     @Test(arguments: [
         "accept-before-commit", "majority-off-by-one", "confirm-not-synced", "id-forgotten", "applied-ahead",
-        "account-overwritten", "window-ignored", "cursor-before-ack", "presence-not-withdrawn",
+        "account-overwritten", "window-ignored", "cursor-before-ack", "presence-not-withdrawn", "gap-ignored",
+        "status-ignored", "subscribes-late",
     ])
     func aBrokenRuleIsNoticed(name: String) throws {
         let rule = try #require(PlantedRule.all.first { $0.name == name })

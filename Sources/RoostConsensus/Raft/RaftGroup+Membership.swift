@@ -47,7 +47,7 @@ extension RaftGroup {
             else { return .invalid }
             next = RaftConfiguration(
                 voters: next.voters.filter { $0 != peer }, learners: next.learners.filter { $0 != peer },
-                tombstones: next.tombstones + [peer])
+                tombstones: next.tombstones + (options.planted.contains(.tombstonesForgotten) ? [] : [peer]))
         }
         return nil
     }

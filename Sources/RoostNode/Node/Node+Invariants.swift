@@ -32,6 +32,10 @@ extension Node {
         partitions.mapValues { partition in partition.onCore { $0.state.snapshot() } }
     }
 
+    package func ledPartitions() -> [PartitionID] {
+        sortedPartitions.filter { partition in partition.onCore { $0.isLeader } }.map(\.id)
+    }
+
     package var replicasHere: Int { partitions.count }
     package var replicasWithVote: Int { partitions.values.count { partition in partition.onCore { $0.isVoter } } }
 

@@ -19,6 +19,17 @@ extension Partition {
         }
     }
 
+    /// Answers changes that were only just appended.
+    func answerEarly(_ batch: [Proposing]) {
+        for item in batch {
+            var body = item.payload
+            guard case .limited(_, let command)? = try? Command(decoding: &body),
+                case .called(_, .changeMembers) = command
+            else { continue }
+            reply(.done, to: item.origin)
+        }
+    }
+
     /// Subscribes sessions when their open has been answered.
     func subscribeLate(_ request: OpenRequest, from origin: NodeID) {
         subscriptions.open(node: origin, sessions: [], reset: request.reset)

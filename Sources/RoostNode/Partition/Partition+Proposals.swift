@@ -71,6 +71,7 @@ extension Partition {
         // With a single voter the entries may be committed already: then they were applied without an origin.
         for (item, index) in zip(batch, indexes) { waiting.append((index, term, item.origin)) }
         if isPlanted(.acceptBeforeCommit) { acceptEarly(batch) }
+        if isPlanted(.answersUncommitted) { answerEarly(batch) }
         answerApplied()
     }
 

@@ -29,7 +29,7 @@ extension Partition {
         if retentionPlace >= state.conversationCount { retentionPlace = 0 }
         let place = retentionPlace
         retentionPlace += Self.conversationsASweep
-        let now = clusterTime
+        let now = isPlanted(.floorByLocalClock) ? context.clock.wall() : clusterTime
         let ids = state.forgettableIDs(
             from: place, count: Self.conversationsASweep,
             removedBefore: now - Int64(durability.idRetentionSeconds) * 1_000_000, limit: Self.messagesAnEntry)
