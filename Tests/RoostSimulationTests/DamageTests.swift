@@ -123,6 +123,25 @@ import Testing
         #expect(try disk.database.loadPartition(partition).stateDamage == nil)
     }
 
+    /// However short it took to make its tables anew, it leads again, and leadership rests.
+    @Test(arguments: World.seeds(3)) func aReplicaMadeAnewLeadsAgain(seed: UInt64) throws {
+        let world = try make(seed: seed, scrubbing: true)
+        let group = try world.conversation(.group, "anna", "bert")
+        let anna = try world.device("anna", "phone", at: world.node(1))
+        send(world, anna, group, 5)
+        world.run(15_000)
+        let partition = world.cluster.partition(of: group)
+        let victim = try #require(world.cluster.leader(of: partition))
+        let disk = try #require(world.cluster.running[victim]?.storage)
+        #expect(disk.damageState(partition, table: "members"))
+        #expect(world.run(60_000) { storage(world, victim)?.statesRebuilt == 1 }, "seed \(seed)")
+        #expect(world.run(20_000) { world.cluster.leader(of: partition) == victim }, "seed \(seed)")
+        let view = world.cluster.onNode(victim) { $0.raftView(of: partition, at: 1)?.term }
+        world.run(15_000)
+        #expect(world.cluster.leader(of: partition) == victim, "seed \(seed)")
+        #expect(world.cluster.onNode(victim) { $0.raftView(of: partition, at: 1)?.term } == view, "seed \(seed)")
+    }
+
     /// Sends go on at the others; the full node serves its sessions, and is back by itself.
     @Test(arguments: World.seeds(3))
     func aFullDiskForAWhile(seed: UInt64) throws {

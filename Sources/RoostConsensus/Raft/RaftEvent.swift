@@ -72,7 +72,7 @@ extension RaftGroup {
     package enum MembershipChange: Sendable, Equatable {
         case addLearner(RaftPeer)
         case promote(RaftPeer)
-        /// The peer becomes a tombstone for good.
+        /// A voter becomes a tombstone for good; a learner may be added again.
         case remove(RaftPeer)
     }
 

@@ -12,18 +12,19 @@ extension RaftGroup {
 
     package var isHibernating: Bool { hibernation == .asleep }
 
-    /// Nothing to replicate, commit, hand out or answer; and those that have it all are a quorum. A peer that is
-    /// gone does not keep the others awake.
+    /// Nothing to replicate, commit, hand out or answer; and those that have it all are a quorum. A peer that is gone does
+    /// not keep the others awake; one that is only silent does, while it lacks something: a learner, or a voter that does
+    /// not know yet that it is one, never asks for what got lost.
     func mayHibernate(_ now: UInt64) -> Bool {
         guard now >= activeAt + options.hibernateAfter, outbox.isIdle, reads.isEmpty, transfer == nil,
             commitIndex >= termStart, commitIndex == log.lastIndex, appliedIndex == log.lastIndex
         else { return false }
         var ready = isVoter ? 1 : 0
         for peer in peers {
-            if peer.match == log.lastIndex, isPresent(peer, now) {
-                if peer.isVoter { ready += 1 }
-            } else if isPresent(peer, now) {
-                return false
+            if peer.match < log.lastIndex {
+                if peer.isReachable { return false }
+            } else if peer.isVoter, isPresent(peer, now) {
+                ready += 1
             }
         }
         return ready >= RaftQuorum.size(voters: configuration.voters.count)

@@ -42,12 +42,15 @@ extension RaftGroup {
                 tombstones: next.tombstones)
         case .remove(let peer):
             if peer == me { return .isLeader }
-            guard next.voters.contains(peer) || next.learners.contains(peer), next.voters != [peer],
+            let isVoter = next.voters.contains(peer)
+            guard isVoter || next.learners.contains(peer), next.voters != [peer],
                 next.tombstones.count < options.maxTombstones
             else { return .invalid }
+            // A learner had no vote: one that was taken for lost, by a leader whose link was out of date, comes back.
+            let isBuried = isVoter && !options.planted.contains(.tombstonesForgotten)
             next = RaftConfiguration(
                 voters: next.voters.filter { $0 != peer }, learners: next.learners.filter { $0 != peer },
-                tombstones: next.tombstones + (options.planted.contains(.tombstonesForgotten) ? [] : [peer]))
+                tombstones: next.tombstones + (isBuried ? [peer] : []))
         }
         return nil
     }

@@ -12,14 +12,18 @@ extension Node {
     /// Tells Raft and the other nodes what has changed.
     func tellFitness() {
         let now = context.clock.now()
+        var rebuilt: [PartitionID] = []
         for (id, target) in rebuilding {
             let isDone = partitions[id]?.onCore { $0.state.appliedIndex >= min(target, $0.raft.lastIndex) } ?? false
-            if isDone { rebuilding[id] = nil }
+            if isDone { rebuilt.append(id) }
         }
+        for id in rebuilt { rebuilding[id] = nil }
         let holed = repairs.partitions.filter { id in
             repairs.oldest(of: id).map { now >= $0 + Self.patience } ?? false
         }
         let unfit = Set(holed).union(rebuilding.keys).sorted()
+        // Its group was told when it started, the others perhaps never: it may have taken less than a tick.
+        for id in rebuilt.sorted() where !unfit.contains(id) { partitions[id]?.onCore { $0.receive(.fitness(true)) } }
         guard unfit != ownUnfit.partitions || isFull != ownUnfit.isFull else { return }
         let before = Set(ownUnfit.partitions)
         ownUnfit = Unfitness(isFull: isFull, partitions: unfit)

@@ -83,6 +83,26 @@ import Testing
         #expect(lab.checkInvariants() == [])
     }
 
+    /// A blank node whose replica is not there yet answers nothing, and a learner never asks.
+    @Test func itDoesNotSleepWhileALearnerIsSilent() {
+        var lab = RaftLab(voters: 3, blank: 1)
+        lab.elect(1)
+        lab.propose(1, "a")
+        lab.run(milliseconds: 1_000)
+        for number in 1...3 { lab.cuts.append((number, 4)) }
+        guard case .success = lab.change(1, .addLearner(RaftPeer(4))) else {
+            Issue.record("refused")
+            return
+        }
+        lab.run(milliseconds: 20_000)
+        #expect(!lab[1].group.isHibernating)
+        lab.heal()
+        lab.run(milliseconds: 2_000)
+        #expect(lab.texts(4) == ["a"])
+        lab.run(milliseconds: 5_000)
+        #expect(lab.numbers.allSatisfy { lab[$0].group.isHibernating })
+    }
+
     @Test func itSleepsWithoutTheDeadAndBringsThemUpToDate() {
         var lab = RaftLab(voters: 3)
         lab.elect(1)

@@ -103,6 +103,22 @@ import Testing
         #expect(lab.checkInvariants() == [])
     }
 
+    /// A leader may take a learner for lost by a link that is out of date: for good would be never to be filled.
+    @Test func aRemovedLearnerMayComeBack() {
+        var lab = RaftLab(voters: 3, blank: 1)
+        lab.elect(1)
+        #expect(lab.change(1, .addLearner(RaftPeer(4))) == .success(2))
+        lab.run(milliseconds: 300)
+        #expect(lab.change(1, .remove(RaftPeer(4))) == .success(3))
+        lab.run(milliseconds: 300)
+        #expect(lab[1].group.configuration.tombstones == [])
+        #expect(lab.change(1, .addLearner(RaftPeer(4))) == .success(4))
+        lab.propose(1, "a")
+        lab.run(milliseconds: 300)
+        #expect(lab.texts(4) == ["a"])
+        #expect(lab.change(1, .promote(RaftPeer(4))) == .success(6))
+    }
+
     @Test func aDeadVoterOfTwoCanBeRemoved() {
         var lab = RaftLab(voters: 2)
         lab.elect(1)
