@@ -1,4 +1,5 @@
 package import RoostModel
+package import RoostNode
 
 /// What goes wrong in a run: drawn from its seed, so that some runs are gentle and others brutal.
 package struct FaultPlan: Sendable {
@@ -37,11 +38,9 @@ package struct FaultPlan: Sendable {
         case wipe
         /// The disk that was replaced last is put back for a while: nobody should, and nothing may come of it.
         case oldDisk = "old-disk"
-        /// A bit of a row is turned over.
+        /// A bit of a row of the log is turned over, or a row of a table that is derived from it.
         case flippedBit = "flipped-bit"
 
-        /// Those that need a node to replace what it lost: off until a run asks for them.
-        package static let damage: [Kind] = [.fullDisk, .wipe, .flippedBit]
         /// Mistakes of operators: off until a run asks for them.
         package static let mistakes: [Kind] = [.oldDisk]
         /// Those that everybody learns of at once.
@@ -68,6 +67,10 @@ package struct FaultPlan: Sendable {
     package var commit: ClosedRange<UInt64> = 100_000...1_500_000
     /// In a thousand.
     package var duplicates: UInt64 = 0
+    /// What is removed after a while, and how fast damage is looked for.
+    package var durability = ClusterConfig.Durability()
+    /// A device not seen for so long is given up, in seconds; nil: it never is within a run.
+    package var deviceExpiry: Int?
     /// Largest drift of a monotonic clock, in parts per million.
     package var drift = 0
 
@@ -95,16 +98,35 @@ package struct FaultPlan: Sendable {
             let weight = random(0...2) == 0 ? 0 : kind.weight * (1 << random(0...3))
             if weight > 0 { plan.kinds.append(Weighted(kind: kind, weight: weight)) }
         }
+        plan.drawRetention(using: &generator)
         return plan
     }
 
     /// Nothing goes wrong that some learn of late.
     package var isLoud: Bool { kinds.allSatisfy { Kind.loud.contains($0.kind) } }
 
+    private mutating func drawRetention(using generator: inout SeededGenerator) {
+        func has(_ kind: Kind) -> Bool { kinds.contains { $0.kind == kind } }
+        func random(_ range: ClosedRange<Int>) -> Int { .random(in: range, using: &generator) }
+        if has(.flippedBit) { durability.scrubMinRowsPerSecond = 500 << random(0...3) }
+        guard random(0...1) == 0 else { return }
+        durability.retentionSeconds = [2, 10, 40][random(0...2)]
+        // By clocks that jump together, any time may have passed: then only what is right at any time is drawn.
+        guard !has(.clockJump) else { return }
+        // Longer than any send is under way, pauses and cuts included.
+        if random(0...1) == 0 { durability.idRetentionSeconds = 240 }
+        if random(0...3) == 0 { deviceExpiry = [15, 45][random(0...1)] }
+    }
+
     package var summary: String {
         let list = kinds.map { "\($0.kind.rawValue)×\($0.weight)" }.joined(separator: " ")
+        let retention =
+            durability.retentionSeconds == 0
+            ? ""
+            : "; messages stay \(durability.retentionSeconds) s, ids \(durability.idRetentionSeconds) s, "
+                + "devices \(deviceExpiry.map { "\($0) s" } ?? "for good")"
         return "a fault in \(gap) ms, of up to \(lasts.upperBound) ms, "
-            + "\(sparesMajority ? "sparing a majority" : "sparing nobody"): \(list)"
+            + "\(sparesMajority ? "sparing a majority" : "sparing nobody"): \(list)\(retention)"
     }
 }
 

@@ -1,4 +1,5 @@
 import NIOCore
+import RoostConsensus
 package import RoostModel
 import RoostNode
 import RoostProtocol
@@ -21,6 +22,14 @@ package final class LogWatch: @unchecked Sendable {
         var log: [Item?] = []
         var hardState = RaftHardState()
         var applied: UInt64 = 0
+        /// Ascending; those of the log, without the founding's.
+        var configurations: [(index: UInt64, voters: [RaftPeer])] = []
+
+        mutating func truncate(to count: Int) {
+            guard count < log.count else { return }
+            log.removeLast(log.count - count)
+            while let last = configurations.last, last.index > UInt64(count) { configurations.removeLast() }
+        }
     }
     private struct Place: Hashable {
         var partition: PartitionID
@@ -31,6 +40,10 @@ package final class LogWatch: @unchecked Sendable {
         var partition: PartitionID
         var term: UInt64
         static func < (a: Term, b: Term) -> Bool { (a.partition, a.term) < (b.partition, b.term) }
+    }
+    private struct Quorum: Equatable {
+        var nodes: [NodeID]
+        var size: Int
     }
     private struct Identity: Hashable {
         var conversation: ConversationID
@@ -52,6 +65,10 @@ package final class LogWatch: @unchecked Sendable {
     private var peers = PeerWatch()
     /// Disks that are not in their machines.
     private var shelf: [StoreID: [PartitionID: Replica]] = [:]
+    /// By index - 1: what once stood on a majority of the disks that counted then. One of them may be lost since.
+    private var established: [PartitionID: [Item?]] = [:]
+    /// Disks that count, by the newest configuration of each replica; made anew when one changes.
+    private var quorums: [PartitionID: [Quorum]] = [:]
     private let majority: Int
     package private(set) var breaches: [Breach] = []
 
@@ -59,7 +76,10 @@ package final class LogWatch: @unchecked Sendable {
         self.cluster = cluster
         majority = cluster.configuration.replication / 2 + 1
         cluster.onStart = { [unowned self] in started($0, $1, isBlank: $2) }
-        cluster.onSynced = { [unowned self] node, writes in for write in writes { synced(write, at: node) } }
+        cluster.onSynced = { [unowned self] node, writes in
+            for write in writes { synced(write, at: node) }
+            for write in writes where !write.repairs.isEmpty { repaired(write, at: node) }
+        }
         cluster.network.onSend = { [unowned self] in sent($2, from: $0, to: $1) }
     }
 
@@ -81,6 +101,7 @@ package final class LogWatch: @unchecked Sendable {
         }
         stores[node] = store
         if isBlank { replicas[node] = [:] }
+        quorums.removeAll()
     }
 
     private func synced(_ write: PartitionWrite, at node: NodeID) {
@@ -89,17 +110,68 @@ package final class LogWatch: @unchecked Sendable {
         defer { replicas[node, default: [:]][write.partition] = replica }
         if let state = write.hardState { replica.hardState = state }
         if let first = write.truncateFrom, first >= 1, first <= replica.log.count {
-            replica.log.removeLast(replica.log.count - Int(first) + 1)
+            replica.truncate(to: Int(first) - 1)
+            quorums[write.partition] = nil
         }
         if let first = write.truncateFrom, let store = stores[node] {
             peers.truncated(RaftPeer(node: node, store: store), write.partition, from: first)
         }
         for entry in write.entries { append(entry, to: &replica, write.partition, node) }
         if let index = write.appliedIndex { applied(through: index, &replica, write.partition, node) }
+        guard !write.entries.isEmpty else { return }
+        replicas[node, default: [:]][write.partition] = replica
+        for entry in write.entries { establish(Int(entry.index), replica.log[Int(entry.index) - 1], write.partition) }
+    }
+
+    /// With a row that comes from another replica go those that cannot stand beside it: what is left is on the disk.
+    private func repaired(_ write: PartitionWrite, at node: NodeID) {
+        guard let stored = try? cluster.disk(of: node)?.loadPartition(write.partition) else { return }
+        replicas[node]?[write.partition]?.truncate(to: Int(stored.lastIndex))
+        if let store = stores[node] {
+            peers.truncated(RaftPeer(node: node, store: store), write.partition, from: stored.lastIndex + 1)
+        }
+        replicas[node]?[write.partition]?.hardState = stored.hardState
+        quorums[write.partition] = nil
+    }
+
+    // MARK: Majorities
+
+    private func quorums(of partition: PartitionID) -> [Quorum] {
+        if let known = quorums[partition] { return known }
+        var found: [Quorum] = []
+        for node in replicas.keys.sorted() {
+            guard let newest = replicas[node]?[partition]?.configurations.last else { continue }
+            let nodes = newest.voters.filter { stores[$0.node] == $0.store }.map(\.node)
+            let quorum = Quorum(nodes: nodes, size: newest.voters.count / 2 + 1)
+            if !found.contains(quorum) { found.append(quorum) }
+        }
+        if found.isEmpty { found = [Quorum(nodes: replicas.keys.sorted(), size: majority)] }
+        quorums[partition] = found
+        return found
+    }
+
+    private func holds(_ node: NodeID, _ index: Int, _ item: Item, _ partition: PartitionID) -> Bool {
+        guard let log = replicas[node]?[partition]?.log, log.count >= index else { return false }
+        return log[index - 1] == item
+    }
+
+    private func standsOnMajority(_ index: Int, _ item: Item, _ partition: PartitionID) -> Bool {
+        if let list = established[partition], list.count >= index, list[index - 1] == item { return true }
+        return quorums(of: partition).contains { quorum in
+            quorum.nodes.count { holds($0, index, item, partition) } >= quorum.size
+        }
+    }
+
+    private func establish(_ index: Int, _ item: Item?, _ partition: PartitionID) {
+        guard let item, standsOnMajority(index, item, partition) else { return }
+        var list = established.removeValue(forKey: partition) ?? []
+        if list.count < index { list += [Item?](repeating: nil, count: index - list.count) }
+        list[index - 1] = item
+        established[partition] = list
     }
 
     private func append(_ entry: RaftEntry, to replica: inout Replica, _ partition: PartitionID, _ node: NodeID) {
-        let item = Item(term: entry.term, hash: Self.hash(entry))
+        let (item, send) = Self.item(entry)
         let index = Int(entry.index)
         if index > replica.log.count + 1 {
             replica.log += [Item?](repeating: nil, count: index - 1 - replica.log.count)
@@ -115,9 +187,8 @@ package final class LogWatch: @unchecked Sendable {
         }
         if index <= replica.log.count { replica.log[index - 1] = item } else { replica.log.append(item) }
         peers.appended(entry, to: partition)
-        guard entry.kind == .command else { return }
-        var payload = entry.payload
-        guard let send = (try? StampedCommand(decoding: &payload))?.command.sending else { return }
+        if entry.kind == .configuration { changed(entry, &replica, partition) }
+        guard let send else { return }
         let identity = Identity(conversation: send.conversation, sender: send.sender, id: send.id)
         if messages[identity]?.contains(where: { $0.place == place }) != true {
             messages[identity, default: []].append((place, item))
@@ -151,8 +222,32 @@ package final class LogWatch: @unchecked Sendable {
         commits[partition] = max(commits[partition] ?? 0, index)
     }
 
-    private static func hash(_ entry: RaftEntry) -> UInt64 {
-        StableHash.of(entry.payload.readableBytesView) ^ UInt64(entry.kind.rawValue)
+    /// The same for an entry whose content the retention removed: it is compared without, by the hash that stands for it.
+    private static func item(_ entry: RaftEntry) -> (Item, SendCommand?) {
+        var payload = entry.payload
+        var send: SendCommand?
+        if entry.kind == .command, let stamped = try? StampedCommand(decoding: &payload),
+            let sending = stamped.command.sending
+        {
+            send = sending
+            let hash = ContentHash.of(type: sending.type, content: sending.content)
+            payload = entry.payload
+            if let stripped = stamped.command.stripped(hash: hash) {
+                payload = ByteBuffer()
+                StampedCommand(stamp: stamped.stamp, command: stripped).encode(into: &payload)
+            }
+        } else {
+            payload = entry.payload
+        }
+        let hash = StableHash.of(payload.readableBytesView) ^ UInt64(entry.kind.rawValue)
+        return (Item(term: entry.term, hash: hash), send)
+    }
+
+    private func changed(_ entry: RaftEntry, _ replica: inout Replica, _ partition: PartitionID) {
+        var payload = entry.payload
+        guard let configuration = RaftConfiguration(decoding: &payload) else { return }
+        replica.configurations.append((entry.index, configuration.voters))
+        quorums[partition] = nil
     }
 
     // MARK: What is said
@@ -234,25 +329,24 @@ package final class LogWatch: @unchecked Sendable {
     private func committed(_ index: UInt64, _ partition: PartitionID, by sender: RaftPeer, countedIn term: UInt64?) {
         guard index > commits[partition] ?? 0 else { return }
         commits[partition] = index
-        // The leader may not have synced it itself, so what stands most often counts.
-        var counts: [(item: Item, count: Int)] = []
+        // The leader may not have synced it itself, so whatever stands on a majority counts.
+        var items: [Item] = []
         for node in replicas.keys.sorted() {
             guard let log = replicas[node]?[partition]?.log, log.count >= index, let item = log[Int(index) - 1] else {
                 continue
             }
-            if let place = counts.firstIndex(where: { $0.item == item }) {
-                counts[place].count += 1
-            } else {
-                counts.append((item, 1))
-            }
+            if !items.contains(item) { items.append(item) }
         }
-        let most = counts.map(\.count).max() ?? 0
+        guard let item = items.first(where: { standsOnMajority(Int(index), $0, partition) }) else {
+            let most = items.map { item in
+                replicas.keys.count { holds($0, Int(index), item, partition) }
+            }.max()
+            return broke(
+                .durable, "\(sender.node) commits \(index) of partition \(partition), synced on \(most ?? 0)")
+        }
         // What nobody knew of before it has counted itself: that is only right for entries of its own term.
-        if let term, let item = counts.first(where: { $0.count == most })?.item, most >= majority, item.term < term {
+        if let term, item.term < term {
             broke(.leaderCompleteness, "\(sender.node) commits \(index) of term \(item.term) by counting in \(term)")
-        }
-        if most < majority {
-            broke(.durable, "\(sender.node) commits \(index) of partition \(partition), synced on \(most)")
         }
     }
 
@@ -261,14 +355,13 @@ package final class LogWatch: @unchecked Sendable {
     /// The message is accepted now: it must stand on a majority.
     package func accepted(_ id: MessageID, in conversation: ConversationID, from sender: UserID) {
         let identity = Identity(conversation: conversation, sender: sender, id: id)
-        var best = 0
-        for (place, item) in messages[identity] ?? [] {
-            let holders = replicas.values.count { parts in
-                guard let log = parts[place.partition]?.log, log.count >= place.index else { return false }
-                return log[Int(place.index) - 1] == item
-            }
-            best = max(best, holders)
+        let places = messages[identity] ?? []
+        guard !places.contains(where: { standsOnMajority(Int($0.place.index), $0.item, $0.place.partition) }) else {
+            return
         }
-        if best < majority { broke(.durable, "\(id) is accepted, synced on \(best)") }
+        let best = places.map { place, item in
+            replicas.keys.count { holds($0, Int(place.index), item, place.partition) }
+        }.max()
+        broke(.durable, "\(id) is accepted, synced on \(best ?? 0)")
     }
 }

@@ -20,10 +20,13 @@ package final class Nemesis {
     /// When the last fault came or ended, in virtual nanoseconds.
     package private(set) var changedAt: UInt64 = 0
     package private(set) var counts: [FaultPlan.Kind: Int] = [:]
+    private var damage: DamageBook
+    private var wasWhole = true
 
     package init(cluster: SimulationCluster, plan: FaultPlan, seed: UInt64) throws {
         self.cluster = cluster
         self.plan = plan
+        damage = DamageBook(cluster: cluster)
         generator = SeededGenerator(seed: seed)
         next = 0
         cluster.network.latency = plan.latency
@@ -91,6 +94,7 @@ package final class Nemesis {
     /// Nodes that no fault touches, where so few are touched that every partition has a majority among them; nil where
     /// that is not so, or where links or disks are slow.
     package var unharmed: [NodeID]? {
+        guard isWhole else { return nil }
         let mild: Set<FaultPlan.Kind> = [.crash, .isolation, .drain, .failedSync]
         guard active.allSatisfy({ mild.contains($0.kind) }) else { return nil }
         let harmed = Set(active.flatMap(\.nodes))
@@ -98,6 +102,17 @@ package final class Nemesis {
         let well = cluster.nodeIDs.filter { !harmed.contains($0) }
         return well.allSatisfy { cluster.running[$0] != nil && !cluster.isPaused($0) } ? well : nil
     }
+
+    /// Where a disk was lost, a node more may be missing than those that are harmed.
+    private var isWhole: Bool {
+        let isWhole = damage.isWhole()
+        if isWhole != wasWhole { changedAt = cluster.executor.now }
+        wasWhole = isWhole
+        return isWhole
+    }
+
+    /// Damage to disks that is not mended, a line each.
+    package func unmended() -> [String] { damage.unmended() }
 
     private var tolerable: Int { (cluster.configuration.replication - 1) / 2 }
 
@@ -168,11 +183,14 @@ package final class Nemesis {
             cluster.pause(node)
             begin(kind, [node]) { [cluster] in cluster.resume(node) }
         case .wipe:
+            guard damage.mayLose(node) else { return }
+            damage.lost(node)
             try cluster.wipe(node)
             begin(kind, [node]) { [cluster] in try cluster.start(node) }
         case .oldDisk:
             // The new one must not be missed.
             guard active.isEmpty, try cluster.exchangeDisk(node) else { return }
+            damage.lost(node)
             begin(kind, [node]) { [cluster] in
                 if try !cluster.exchangeDisk(node) { try cluster.start(node) }
             }
@@ -239,10 +257,8 @@ package final class Nemesis {
             cluster.changeDisk(node) { $0.isFull = true }
             begin(kind, [node]) { [cluster] in cluster.changeDisk(node) { $0.isFull = false } }
         case .flippedBit:
-            guard let disk = cluster.disk(of: node), let place = try disk.flipBit(choosing: generator.next()) else {
-                return
-            }
-            cluster.note("fault: flipped-bit \(node): \(place)")
+            guard let place = try damage.flipBit(at: node, using: &generator) else { return }
+            cluster.note("fault: flipped-bit \(place)")
             counts[kind, default: 0] += 1
         default:
             let hour: Int64 = 3_600_000_000

@@ -8,10 +8,13 @@ package struct SimulationChecker {
     private typealias Log = [Node.LoggedMessage]
     private let cluster: SimulationCluster
     private let devices: [SimulationDevice]
+    /// Devices may be given up, and lose what the retention removes: what they are told of is not missing.
+    private let mayExpire: Bool
 
-    package init(_ cluster: SimulationCluster, _ devices: [SimulationDevice]) {
+    package init(_ cluster: SimulationCluster, _ devices: [SimulationDevice], mayExpire: Bool = false) {
         self.cluster = cluster
         self.devices = devices
+        self.mayExpire = mayExpire
     }
 
     /// Runs until every device has everything; the breaches that are left after `milliseconds` of virtual time.
@@ -28,17 +31,15 @@ package struct SimulationChecker {
     /// Only once nothing is under way any more does it have to be empty.
     package func breaches() -> [Breach] {
         var found = devices.flatMap(\.breaches) + cluster.checkInvariants()
-        var logs: [ConversationID: Log] = [:]
-        for id in cluster.nodeIDs { logs.merge(cluster.onNode(id) { $0.ledMessages() } ?? [:]) { $1 } }
+        let (logs, wrong) = readLogs()
+        found += wrong
         var places: [ConversationID: [MessageID: Int]] = [:]
         for (conversation, log) in logs.sorted(by: { $0.key < $1.key }) {
             var seen: [MessageID: Int] = [:]
             for (place, item) in log.enumerated() {
-                if item.message.seq != UInt64(place + 1) {
-                    found.append(Breach(.oneOrder, "\(conversation): seq \(item.message.seq) in place \(place + 1)"))
-                }
-                if seen.updateValue(place, forKey: item.message.id) != nil {
-                    found.append(Breach(.idempotentSend, "\(conversation): \(item.message.id) stands there twice"))
+                guard let message = item.message else { continue }
+                if seen.updateValue(place, forKey: message.id) != nil {
+                    found.append(Breach(.idempotentSend, "\(conversation): \(message.id) stands there twice"))
                 }
             }
             places[conversation] = seen
@@ -49,6 +50,43 @@ package struct SimulationChecker {
             }
         }
         return found
+    }
+
+    /// What the leaders have; what the retention removed from there as the devices remember it, nil where none does.
+    private func readLogs() -> ([ConversationID: Log], [Breach]) {
+        var logs: [ConversationID: Log] = [:]
+        var found: [Breach] = []
+        for id in cluster.nodeIDs { logs.merge(cluster.onNode(id) { $0.ledMessages() } ?? [:]) { $1 } }
+        var known: [ConversationID: [UInt64: Message]]?
+        for (conversation, log) in logs.sorted(by: { $0.key < $1.key }) {
+            for (place, item) in log.enumerated() {
+                if item.seq != UInt64(place + 1) {
+                    found.append(Breach(.oneOrder, "\(conversation): seq \(item.seq) in place \(place + 1)"))
+                }
+                guard item.message == nil else { continue }
+                let all = known ?? remembered()
+                known = all
+                logs[conversation]?[place].message = all[conversation]?[item.seq]
+            }
+        }
+        return (logs, found)
+    }
+
+    private func remembered() -> [ConversationID: [UInt64: Message]] {
+        var known: [ConversationID: [UInt64: Message]] = [:]
+        for device in devices {
+            for (conversation, messages) in device.received {
+                for message in messages { known[conversation, default: [:]][message.seq] = message }
+            }
+            for item in device.sent {
+                guard let answer = device.accepted[item.id] else { continue }
+                known[answer.conversation, default: [:]][answer.seq] = Message(
+                    id: item.id, conversation: answer.conversation, seq: answer.seq, sender: device.user,
+                    originDevice: device.device, type: item.send.type, content: item.send.content,
+                    sentAt: answer.sentAt)
+            }
+        }
+        return known
     }
 
     /// Accepted means in the log, as sent, in the order of sending; refused means not there.
@@ -62,11 +100,10 @@ package struct SimulationChecker {
         for item in device.sent {
             guard let answer = device.accepted[item.id] else { continue }
             let log = logs[answer.conversation] ?? []
-            guard let place = places[answer.conversation]?[item.id] else {
+            guard let place = places[answer.conversation]?[item.id], let logged = log[place].message else {
                 found.append(Breach(.durable, "accepted \(item.id) is lost"))
                 continue
             }
-            let logged = log[place].message
             if logged.seq != answer.seq || logged.sentAt != answer.sentAt || logged.sender != device.user
                 || logged.content != item.send.content
             {
@@ -92,15 +129,21 @@ package struct SimulationChecker {
     private func breachesOfDelivery(to device: SimulationDevice, _ logs: [ConversationID: Log]) -> [Breach] {
         guard device.start == .all && device.reconnects else { return [] }
         var found = device.isCaughtUp ? [] : [Breach(.atLeastOnce, "not caught up")]
+        if !mayExpire, let skipped = device.skipped.first {
+            found.append(Breach(.atLeastOnce, "it is told that it lost \(skipped), and was never given up"))
+        }
         for (conversation, log) in logs.sorted(by: { $0.key < $1.key }) {
-            let due = log.filter { item in
-                item.readers.contains(device.user)
-                    && !(item.message.sender == device.user && item.message.originDevice == device.device)
-            }.map(\.message)
+            let due = log.filter { $0.readers.contains(device.user) }.compactMap(\.message).filter {
+                !($0.sender == device.user && $0.originDevice == device.device)
+            }
             let got = (device.received[conversation] ?? []).sorted { $0.seq < $1.seq }
             guard due != got else { continue }
-            let lacks = due.filter { !got.contains($0) }.map(\.seq)
+            let told = device.skipped.filter { $0.conversation == conversation }
+            let lacks = due.filter { message in
+                !got.contains(message) && !told.contains { $0.from <= message.seq && message.seq <= $0.to }
+            }.map(\.seq)
             let surplus = got.filter { !due.contains($0) }.map(\.seq)
+            guard !lacks.isEmpty || !surplus.isEmpty else { continue }
             let text = "\(conversation): lacks \(lacks.prefix(5)) (\(lacks.count)), surplus \(surplus.prefix(5))"
             found.append(Breach(.atLeastOnce, text))
         }

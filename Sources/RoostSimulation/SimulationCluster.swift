@@ -39,6 +39,8 @@ package final class SimulationCluster: @unchecked Sendable {
     private var machines: [NodeID: Machine] = [:]
     private var sessions: [NodeID: [SimulationSession]] = [:]
     package private(set) var running: [NodeID: Running] = [:]
+    /// What each node's disk is known as; nil where it is blank, or to be set aside.
+    package private(set) var stores: [NodeID: StoreID] = [:]
     /// Lost their disk since they last started.
     private var isBlank: Set<NodeID> = []
     /// What nodes that were not made to said when they ended.
@@ -102,6 +104,7 @@ package final class SimulationCluster: @unchecked Sendable {
             facts.epoch = max(facts.epoch + 1, UInt64(max(0, clock.wall() / 1_000_000)))
         }
         try machine.disk.saveFacts(facts)
+        stores[id] = facts.store
         note("\(id) starts, store \(facts.store), epoch \(facts.epoch)")
         onStart?(id, facts.store, isBlank.remove(id) != nil || stored == nil)
         let secrets = SecretBytes(seed: seed)
@@ -125,6 +128,7 @@ package final class SimulationCluster: @unchecked Sendable {
         note("\(id) ends: \(line)")
         if machines[id]?.disk.condemned != nil {
             condemned[id] = line
+            stores[id] = nil
         } else if life.storage.failures == 0 {
             failures.append("\(id): \(line)")
         }
@@ -159,6 +163,7 @@ package final class SimulationCluster: @unchecked Sendable {
         let former = machines[id]?.disk
         machines[id]?.former = former
         machines[id]?.disk = disk
+        stores[id] = nil
         isBlank.insert(id)
     }
 

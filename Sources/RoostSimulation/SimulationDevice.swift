@@ -48,6 +48,8 @@ package final class SimulationDevice: @unchecked Sendable {
     /// By conversation, in the order of arrival, once each.
     package private(set) var received: [ConversationID: [Message]] = [:]
     private var seen: [ConversationID: Set<UInt64>] = [:]
+    /// What it was told that it lost to the retention.
+    package private(set) var skipped: [SkippedFrame] = []
     /// Close codes of its sessions.
     package private(set) var closes: [UInt16] = []
     package private(set) var refusals = 0
@@ -251,6 +253,7 @@ package final class SimulationDevice: @unchecked Sendable {
                 received[message.conversation, default: []].append(message)
             }
             onMessage?(self, message)
+        case .skipped(let frame): skipped.append(frame)
         case .accepted(let answer): takeAccepted(answer)
         case .error(let error):
             guard let id = error.id else { return }

@@ -84,7 +84,7 @@ package final class SimulationNetwork: @unchecked Sendable {
         for other in ends.keys.sorted() where other != node { connect(Pair(node, other)) }
     }
 
-    /// The node is gone: the others notice a broken link.
+    /// The node is gone: the others notice a broken link, or silence where nothing arrives.
     package func detach(_ node: NodeID) {
         ends[node] = nil
         untold[node] = nil
@@ -239,7 +239,11 @@ package final class SimulationNetwork: @unchecked Sendable {
     }
 
     fileprivate func reset(_ a: NodeID, _ b: NodeID, reason: String) {
-        executor.schedule(after: 0) { [self] in end(Pair(a, b), reason: reason) }
+        executor.schedule(after: 0) { [self] in
+            let pair = Pair(a, b)
+            // The other end may be gone without this one's having heard it.
+            if up.contains(pair) { end(pair, reason: reason) } else { tellEnd(Side(node: a, other: b), reason: reason) }
+        }
     }
 
     private func end(_ pair: Pair, reason: String) {
@@ -249,7 +253,9 @@ package final class SimulationNetwork: @unchecked Sendable {
         trace?("unlink \(pair.a) \(pair.b): \(reason)")
         let life = lives[pair]
         for side in pair.sides {
-            executor.schedule(after: executor.random(0...5_000_000)) { [self] in
+            // The kernel of one that is gone says so, where that arrives.
+            let isMute = ends[side.other] == nil && silent.contains(Side(node: side.other, other: side.node))
+            executor.schedule(after: isMute ? Self.silence : executor.random(0...5_000_000)) { [self] in
                 if lives[pair] == life { tellEnd(side, reason: reason) }
             }
         }
@@ -262,7 +268,8 @@ package final class SimulationNetwork: @unchecked Sendable {
 
     fileprivate func send(_ list: [PeerFrame], from: NodeID, to: NodeID, lane: PeerLane) -> Bool {
         let pair = Pair(from, to)
-        guard up.contains(pair) else { return false }
+        // Who has not heard of a link's end sends into nothing.
+        guard up.contains(pair) else { return told.contains(Side(node: from, other: to)) }
         onSend?(from, to, list)
         let list = withoutLost(list, Side(node: from, other: to))
         var wire = ByteBuffer()

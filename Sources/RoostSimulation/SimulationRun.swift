@@ -11,7 +11,7 @@ package struct SimulationRun {
         /// Virtual seconds with faults.
         package var virtualSeconds: UInt64 = 300
         /// Faults that a run may have.
-        package var allowed = Set(FaultPlan.Kind.allCases).subtracting(FaultPlan.Kind.damage + FaultPlan.Kind.mistakes)
+        package var allowed = Set(FaultPlan.Kind.allCases).subtracting(FaultPlan.Kind.mistakes)
         /// Switched on in every node.
         package var planted: PlantedFaults = []
         package init() {}
@@ -41,10 +41,13 @@ package struct SimulationRun {
         let window = [4, 16, 64, 256][Int.random(in: 0...3, using: &generator)]
         plan = FaultPlan.draw(options.scenario, allowed: options.allowed, using: &generator)
         let planted = options.planted
+        let plan = self.plan
         cluster = try SimulationCluster(
             seed: generator.next(), nodes: nodes, replication: min(nodes, replication), partitions: partitions
         ) {
             $0.limits.window = window
+            $0.durability = plan.durability
+            if let expiry = plan.deviceExpiry { $0.limits.deviceExpirySeconds = expiry }
             $0.planted = planted
         }
         cluster.trace = trace
@@ -55,6 +58,13 @@ package struct SimulationRun {
             cluster: cluster, watch: watch, history: history, seed: generator.next(),
             patience: options.scenario.patience)
         availability = AvailabilityWatch(cluster: cluster, isLoud: plan.isLoud)
+        if plan.durability.retentionSeconds > 0 {
+            let clocksJump = plan.kinds.contains { $0.kind == .clockJump }
+            // Log time may be off by what clocks may.
+            let slack = cluster.configuration.timing.clockBoundMilliseconds / 1_000
+            history.keeps = clocksJump ? 0 : Int64(max(0, plan.durability.retentionSeconds - slack)) * 1_000_000
+            workload.repeatsWithin = UInt64(min(plan.durability.idRetentionSeconds, 1 << 20)) * 1_000_000_000 / 2
+        }
         cluster.note(
             "seed \(seed): \(nodes) nodes, \(replication) replicas, \(partitions) partitions, window \(window)")
         cluster.note(plan.summary)
@@ -103,6 +113,10 @@ package struct SimulationRun {
 
     private mutating func check() {
         breaches += watch.breaches + history.breaches + cluster.checkInvariants()
+        // Nothing is done to disks that asks for that.
+        breaches += cluster.condemned.sorted { $0.key < $1.key }.map {
+            Breach(.selfHealing, "the database of \($0.key) is set aside: \($0.value)")
+        }
         for device in workload.devices { breaches += device.breaches }
         breaches += availability.check(
             workload.devices, unharmed: nemesis.unharmed, since: nemesis.changedAt)
@@ -112,9 +126,10 @@ package struct SimulationRun {
 
     /// Everything accepted is delivered to every device, replicas agree, presence converges, queues drain.
     private mutating func settle() {
-        let checker = SimulationChecker(cluster, workload.devices)
+        let checker = SimulationChecker(cluster, workload.devices, mayExpire: plan.deviceExpiry != nil)
         for device in workload.devices { device.hurry() }
-        breaches += checker.settle(milliseconds: 120_000)
+        becomesWhole()
+        if breaches.isEmpty { breaches += checker.settle(milliseconds: 120_000) }
         if breaches.isEmpty { answersAgain() }
         if breaches.isEmpty { breaches += checker.settle(milliseconds: 60_000) }
         if breaches.isEmpty { losesTheLast(checker) }
@@ -124,6 +139,16 @@ package struct SimulationRun {
         workload.verifyAccounts()
         history.judge()
         breaches += watch.breaches + history.breaches
+    }
+
+    /// Disks that were lost are filled, rows that were damaged are written again.
+    private mutating func becomesWhole() {
+        var left = nemesis.unmended()
+        for _ in 0..<120 where !left.isEmpty {
+            cluster.run(milliseconds: 1_000)
+            left = nemesis.unmended()
+        }
+        breaches += left.map { Breach(.selfHealing, $0) }
     }
 
     /// The cluster is whole: everybody can send, and is answered within an election and some.
@@ -182,6 +207,8 @@ package struct SimulationRun {
 
     /// All was acknowledged: who connects now has nothing to be told again, once cursors are committed.
     private mutating func forgetsNothing() {
+        // What a device that is given up had acknowledged is forgotten with it.
+        guard plan.deviceExpiry == nil else { return }
         cluster.run(milliseconds: 8_000)
         for device in workload.devices { device.connect() }
         let done = cluster.run(milliseconds: 15_000) { workload.devices.allSatisfy(\.isCaughtUp) }

@@ -19,6 +19,8 @@ package final class Workload {
     private var guests: [UserID] = []
     private var count = 0
     private var races = 0
+    /// How long after a message its id is surely known, in nanoseconds; nil: for good.
+    var repeatsWithin: UInt64?
     /// Mean virtual milliseconds between two deeds.
     private let pace: UInt64
 
@@ -159,15 +161,19 @@ package final class Workload {
 
     /// The same message again, later, maybe by another device of its sender at another node.
     private func repeatSomething() {
-        guard let device = pick(devices), let sent = pick(Array(device.sent.suffix(200))),
+        guard let device = pick(devices), let sent = pick(Array(device.sent.suffix(200))), isKnown(sent),
             let answer = device.accepted[sent.id],
             let other = pick(devices.filter { $0.user == device.user && $0.isConnected })
         else { return }
         other.repeatSend(sent.send, answered: answer)
     }
 
+    private func isKnown(_ sent: SimulationDevice.Sent) -> Bool {
+        repeatsWithin.map { cluster.executor.now < sent.at + $0 } ?? true
+    }
+
     private func reuseSomething() {
-        guard let device = pick(devices), let sent = pick(Array(device.sent.suffix(200))),
+        guard let device = pick(devices), let sent = pick(Array(device.sent.suffix(200))), isKnown(sent),
             device.accepted[sent.id] != nil, device.isConnected
         else { return }
         var send = sent.send

@@ -36,6 +36,44 @@ import Testing
         world.expectWhole()
     }
 
+    /// Fifteen disks one after the other, with many partitions of which most are idle.
+    @Test func manyDisksInARow() throws {
+        let world = try World(seed: 1, partitions: 16)
+        let group = try world.busy()
+        for round in 0..<15 {
+            let id = try #require(world.pick(world.cluster.nodeIDs))
+            world.load(group, milliseconds: 200)
+            try world.cluster.wipe(id)
+            world.load(group, milliseconds: world.random(0...3_000))
+            try world.cluster.start(id)
+            #expect(world.run(30_000) { filled(world) }, "round \(round): \(id) is not filled")
+            world.run(world.random(0...6_000))
+        }
+        world.load(group, milliseconds: 500)
+        world.expectWhole()
+    }
+
+    /// A node hears late that another came back blank: as leader it takes the learner for lost, and must let it come
+    /// back.
+    @Test(arguments: World.seeds(3)) func aLinkThatIsOutOfDateShutsNobodyOut(seed: UInt64) throws {
+        let world = try World(seed: seed, partitions: 16)
+        let group = try world.busy()
+        let (late, lost) = (world.node(1), world.node(3))
+        // It leads nothing, and gets its leaderships back once it is there again.
+        world.cluster.kill(late)
+        world.load(group, milliseconds: 3_000)
+        try world.cluster.start(late)
+        #expect(world.run(10_000) { world.cluster.isServing })
+        world.cluster.network.stall(late, lost)
+        try world.cluster.wipe(lost)
+        try world.cluster.start(lost)
+        world.load(group, milliseconds: 4_500)
+        world.cluster.network.heal(late, lost)
+        #expect(world.run(30_000) { filled(world) }, "seed \(seed): \(lost) is not filled")
+        world.load(group, milliseconds: 500)
+        world.expectWhole()
+    }
+
     /// A blank node has no vote before it is filled: alone with one other it can't make that one a leader again.
     @Test(arguments: World.seeds(2)) func aBlankNodeDoesNotVote(seed: UInt64) throws {
         let world = try World(seed: seed)

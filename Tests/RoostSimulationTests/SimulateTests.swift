@@ -63,9 +63,7 @@ import Testing
         #expect(caught != nil, "not in 8 seeds")
     }
 
-    @Test func damageIsOffUntilItIsAskedFor() {
-        let options = SimulationRun.Options()
-        for kind in FaultPlan.Kind.damage { #expect(!options.allowed.contains(kind)) }
+    @Test func rulesHaveNamesAndFaultsOfTheirOwn() {
         #expect(Set(PlantedRule.all.map(\.name)).count == PlantedRule.all.count)
         #expect(Set(PlantedRule.all.map(\.fault)).count == PlantedRule.all.count)
     }

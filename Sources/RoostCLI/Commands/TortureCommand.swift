@@ -22,7 +22,7 @@ struct TortureCommand: AsyncParsableCommand {
     var rate = 200.0
 
     @Option(help: "kill, stop, cut, wipe or full, separated by commas.")
-    var faults = "kill,stop,cut"
+    var faults = "kill,stop,cut,wipe"
 
     @Option(help: "Draws the faults (default: at random, and printed).")
     var seed: UInt64?

@@ -89,6 +89,11 @@ struct SimulationTotal {
         faults.merge(outcome.faults, uniquingKeysWith: +)
     }
 
+    private static let crashes: [FaultPlan.Kind] = [.crash, .crashAll, .failedSync]
+    private static let partitions: [FaultPlan.Kind] = [.cut, .silence, .oneWay, .isolation, .split]
+
+    private func count(_ kinds: [FaultPlan.Kind]) -> Int { kinds.reduce(0) { $0 + (faults[$1.rawValue] ?? 0) } }
+
     func summary(seconds: Double) -> String {
         let kinds = faults.sorted { $0.key < $1.key }.map { "\($0.value) \($0.key)" }.joined(separator: ", ")
         let broken = breaches.sorted { $0.key < $1.key }.map { "\($0.key) in \($0.value)" }.joined(separator: ", ")
@@ -99,6 +104,8 @@ struct SimulationTotal {
             \(String(format: "%.0f", outcomes.steps / max(seconds, 0.001))) steps per second
             \(outcomes.sent) messages sent, \(outcomes.delivered) delivered, \(outcomes.reads) reads judged, \
             \(outcomes.terms) terms
+            \(count(Self.crashes)) times processes crashed, \(count(Self.partitions)) times links or nodes were cut \
+            off, \(count([.wipe])) disks wiped; in all:
             \(kinds.isEmpty ? "no faults" : kinds)
             """
     }
@@ -115,6 +122,9 @@ struct SimulationTotal {
             var delivered: Int
             var reads: Int
             var terms: Int
+            var crashes: Int
+            var partitions: Int
+            var wipedDisks: Int
             var faults: [String: Int]
         }
         let encoder = JSONEncoder()
@@ -123,7 +133,8 @@ struct SimulationTotal {
         let summary = Summary(
             runs: runs, failed: failed.sorted(), breaches: breaches, virtualHours: outcomes.virtual / 3600,
             seconds: seconds, virtualSecondsPerSecond: outcomes.virtual / max(seconds, 0.001), sent: outcomes.sent,
-            delivered: outcomes.delivered, reads: outcomes.reads, terms: outcomes.terms, faults: faults)
+            delivered: outcomes.delivered, reads: outcomes.reads, terms: outcomes.terms, crashes: count(Self.crashes),
+            partitions: count(Self.partitions), wipedDisks: count([.wipe]), faults: faults)
         return (try? encoder.encode(summary)).map { String(decoding: $0, as: UTF8.self) } ?? "{}"
     }
 }

@@ -1,10 +1,10 @@
-internal import NIOCore
+package import NIOCore
 internal import RoostModel
 
 /// Tells whether a message sent again under its id is the same one. It stands in tables, so it never changes.
 /// Not cryptographic: who makes collisions deceives only himself, since his own ids are compared with each other.
-enum ContentHash {
-    static func of(type: String, content: ByteBuffer) -> UInt64 {
+package enum ContentHash {
+    package static func of(type: String, content: ByteBuffer) -> UInt64 {
         var type = type
         let state = type.withUTF8 { fold(UnsafeRawBufferPointer($0), into: 0x2d35_8dcc_aa6c_78a5) }
         return StableHash.mix(content.withUnsafeReadableBytes { fold($0, into: state) })

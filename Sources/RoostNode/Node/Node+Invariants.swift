@@ -1,7 +1,7 @@
 import RoostCluster
 package import RoostConsensus
 package import RoostModel
-import RoostProtocol
+package import RoostProtocol
 import RoostStorage
 
 /// For simulations and tests: it walks everything.
@@ -41,7 +41,9 @@ extension Node {
 
     /// A message of the log, and who may read it.
     package struct LoggedMessage: Sendable {
-        package var message: Message
+        package var seq: UInt64
+        /// Nil where it is below the retention floor.
+        package var message: Message?
         package var readers: [UserID]
     }
 
@@ -57,10 +59,11 @@ extension Node {
                         partition: partition.id, conversation: row.id, after: 0, before: row.lastSeq + 1,
                         descending: false,
                         skip: 0, limit: 1 << 20, maxBytes: 1 << 30)
-                    found[row.id] = (messages ?? []).map { stored in
+                    let stored = (messages ?? []).filter { $0.message.seq > row.retention.floor }.map(\.message)
+                    let removed = (0..<row.retention.floor).map { (seq: $0 + 1, message: Message?.none) }
+                    found[row.id] = (removed + stored.map { (seq: $0.seq, message: $0) }).map { seq, message in
                         LoggedMessage(
-                            message: stored.message,
-                            readers: partition.state.readers(of: row.id, stored.message.seq))
+                            seq: seq, message: message, readers: partition.state.readers(of: row.id, seq))
                     }
                 }
             }
@@ -85,6 +88,31 @@ extension Node {
         package var leads: Bool
         package var term: UInt64
         package var entryTerm: UInt64?
+    }
+
+    /// What a replica here knows of its group's disks.
+    package struct ReplicaView: Sendable {
+        /// Nodes that should hold a replica.
+        package var wanted: [NodeID]
+        /// Of the configuration in force; nil while that is not committed.
+        package var voters: [RaftPeer]?
+        package var configurationIndex: UInt64
+        package var commitIndex: UInt64
+    }
+
+    package func replicaViews() -> [PartitionID: ReplicaView] {
+        var found: [PartitionID: ReplicaView] = [:]
+        for partition in sortedPartitions {
+            let wanted = layout[Int(partition.id.value)]
+            found[partition.id] = partition.onCore { partition in
+                let raft = partition.raft
+                return ReplicaView(
+                    wanted: wanted,
+                    voters: raft.configurationIndex <= raft.commitIndex ? raft.configuration.voters : nil,
+                    configurationIndex: raft.configurationIndex, commitIndex: raft.commitIndex)
+            }
+        }
+        return found
     }
 
     package func raftView(of partition: PartitionID, at index: UInt64) -> RaftView? {
