@@ -133,9 +133,9 @@ package struct FaultPlan: Sendable {
 extension FaultPlan.Kind {
     fileprivate var weight: UInt64 {
         switch self {
-        case .crashAll, .wipe, .split, .drain: 1
+        case .crashAll, .split, .drain: 1
         case .oldDisk: 8
-        case .fullDisk, .flippedBit, .failedSync: 2
+        case .fullDisk, .wipe, .flippedBit, .failedSync: 2
         case .crash, .pause, .lostConnection: 4
         default: 3
         }
