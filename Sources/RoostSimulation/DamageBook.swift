@@ -61,6 +61,7 @@ struct DamageBook {
                 try disk.damageState(partition: partition, table: table)
             else { return nil }
             damages.append(Damage(node: node, store: store, partition: partition, index: nil))
+            cluster.damagedTables.insert(node)
             return "\(node), partition \(partition), \(table)"
         }
         let number = generator.next()
