@@ -95,6 +95,10 @@ import Testing
             try database.commit([log.write(conversation(1), count: 3, firstID: round * 100)])
         }
         try copy(living, directory.path)
+        // The log may just have been moved whole: then its loss would be none.
+        try database.commit([log.write(conversation(1), count: 3, firstID: 9_000)])
+        try FileManager.default.removeItem(atPath: directory.path("roost.mark"))
+        try FileManager.default.copyItem(atPath: living + "/roost.mark", toPath: directory.path("roost.mark"))
         try database.close()
         try FileManager.default.removeItem(atPath: directory.path("roost.db-wal"))
         try expectSetAside(directory, because: "commits that it had confirmed")
