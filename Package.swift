@@ -106,7 +106,10 @@ let package = Package(
             exclude: ["Raft/Transcripts"], swiftSettings: settings),
         .testTarget(
             name: "RoostStorageTests",
-            dependencies: ["RoostModel", "RoostProtocol", "RoostConsensus", nioCore, "RoostStorage"],
+            dependencies: [
+                "RoostModel", "RoostProtocol", "RoostConsensus", nioCore, "RoostStorage",
+                .product(name: "GRDB", package: "GRDB.swift"),
+            ],
             swiftSettings: settings),
         .testTarget(
             name: "RoostNodeTests",

@@ -22,6 +22,10 @@ package final class NodeCounters: Sendable {
     /// Rows of the log found damaged, and of these written again from another replica.
     package let damagedRows = Atomic<UInt64>(0)
     package let repairedRows = Atomic<UInt64>(0)
+    /// What the retention did in the log of partitions here: floors raised, contents and ids removed.
+    package let floorsRaised = Atomic<UInt64>(0)
+    package let messagesRemoved = Atomic<UInt64>(0)
+    package let idsForgotten = Atomic<UInt64>(0)
     /// Partitions whose tables were made anew from their log.
     package let statesRebuilt = Atomic<UInt64>(0)
 }

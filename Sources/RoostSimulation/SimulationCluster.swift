@@ -190,18 +190,23 @@ package final class SimulationCluster: @unchecked Sendable {
         return try SQLiteStore(inMemory: options)
     }
 
-    /// As `roost recover --unsafe --from`, on a node that does not run.
-    /// - Returns: how many partitions it goes on with.
-    package func recover(from id: NodeID) throws -> Int {
-        guard running[id] == nil, let disk = machines[id]?.disk, let facts = try disk.loadFacts() else {
-            throw UnsafeRecovery.Refusal.blank
+    /// As `roost recover --unsafe --from`, on nodes that do not run.
+    @discardableResult
+    package func recover(from ids: [NodeID]) throws -> UnsafeRecovery {
+        let disks = ids.compactMap { id in running[id] == nil ? machines[id].map { (id: id, disk: $0.disk) } : nil }
+        let surveys = try disks.compactMap { id, disk in
+            try SurvivorSurvey(node: id, facts: try disk.loadFacts(), nonce: executor.generator.next()) {
+                partition throws(StoreError) in try disk.loadPartition(partition)
+            }
         }
-        let plan = try UnsafeRecovery(
-            survivor: id, facts: facts, clusterID: .version4(using: &executor.generator)
-        ) { partition throws(StoreError) in try disk.loadPartition(partition) }
-        try disk.saveFacts(plan.facts)
-        try disk.commit(plan.writes)
-        return plan.reaches.count
+        guard surveys.count == ids.count else { throw UnsafeRecovery.Refusal.blank }
+        let plan = try UnsafeRecovery(surveys)
+        for (id, disk) in disks {
+            guard let facts = try disk.loadFacts() else { continue }
+            try disk.saveFacts(plan.facts(facts))
+            try disk.commit(plan.writes(of: id))
+        }
+        return plan
     }
 
     /// As SIGSTOP.

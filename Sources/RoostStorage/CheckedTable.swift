@@ -8,7 +8,7 @@ enum CheckedTable: UInt64, CaseIterable, Sendable {
     case facts = 1
     case hardState, applied, accounts, devices, signingKeys
     case conversationKeys, conversations, members, cursors, sendOrders, messages, messageIDs
-    case calls
+    case calls, commits
 
     var name: String { layout.name }
     var columns: [String] { layout.columns }
@@ -44,6 +44,7 @@ enum CheckedTable: UInt64, CaseIterable, Sendable {
         case .messages: ("messages", 2, ["conversation", "seq", "idx", "sent_at", "content_hash"])
         case .messageIDs: ("message_ids", 3, ["conversation", "hash", "seq"])
         case .calls: ("calls", 4, ["partition", "node", "store", "id", "oldest", "answer", "idx"])
+        case .commits: ("commits", 1, ["id", "number"])
         }
     }
 

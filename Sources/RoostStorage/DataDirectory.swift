@@ -44,7 +44,7 @@ package enum DataDirectory {
                 atPath: target, withIntermediateDirectories: false, attributes: [.posixPermissions: 0o700])
             // The main file last: while it is there the rest belongs to it.
             var names = try files.contentsOfDirectory(atPath: directory).filter { $0.hasPrefix(Distrusted.prefix) }
-            names += ["-wal", "-shm", "-journal", ""].map { database + $0 }
+            names += ["-wal", "-shm", "-journal", ""].map { database + $0 } + [CommitMark.name]
             for name in names.sorted(by: >) where files.fileExists(atPath: "\(directory)/\(name)") {
                 try files.moveItem(atPath: "\(directory)/\(name)", toPath: "\(target)/\(name)")
             }

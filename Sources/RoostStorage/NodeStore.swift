@@ -124,10 +124,16 @@ package protocol NodeStore: KnownMessages, Sendable {
     func appliedIndex(_ partition: PartitionID) throws(StoreError) -> UInt64
     /// Checks the rows that follow `place`, about `limit` of them and `maxBytes` of bodies.
     func scrub(_ place: ScrubPlace, limit: Int, maxBytes: Int) throws(StoreError) -> ScrubStep
+    /// Why the tables of a partition are not to be trusted, where a lookup or a write met a damaged row of them: what was
+    /// decided by lookups since is void, and they are to be cleared.
+    func distrust(of partition: PartitionID) -> String?
     /// The database can't be trusted any more: nothing is written from now on, and the next start sets it aside.
     func condemn(_ reason: String)
     /// Bytes of the database.
     func size() throws(StoreError) -> UInt64
+
+    /// Given back to the file system since it was opened.
+    var bytesGivenBack: UInt64 { get }
 
     /// Calls after it fail.
     func close() throws(StoreError)
@@ -135,6 +141,7 @@ package protocol NodeStore: KnownMessages, Sendable {
 
 extension NodeStore {
     package func close() throws(StoreError) {}
+    package var bytesGivenBack: UInt64 { 0 }
 }
 
 package struct StoredMessage: Sendable, Equatable {

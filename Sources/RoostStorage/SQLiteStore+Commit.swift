@@ -35,6 +35,7 @@ extension SQLiteStore {
         let cleared = writes.filter(\.clearsState).map(\.partition)
         // A reader may have looked up a key meanwhile, with what was known of its row.
         defer { if !cleared.isEmpty { keys.removeAll() } }
+        var vacuumed: UInt64 = 0
         try writeTransaction { db in
             var order: [PartitionID] = []
             var gathered: [PartitionID: Gathered] = [:]
@@ -56,16 +57,16 @@ extension SQLiteStore {
                     try writeApplied(part.appliedIndex, part.lastStamp, partition, db)
                 }
             }
-            if rows.hasRemoved {
-                try db.execute(sql: "PRAGMA incremental_vacuum(\(StateRowWriter.pagesACommit))")
-            }
+            if rows.hasRemoved { vacuumed = try Self.giveBack(db) }
             return rows.fresh
         }
+        givenBack.wrappingAdd(vacuumed, ordering: .relaxed)
         syncTimes.withLock { $0 = times }
         for partition in cleared { distrusted.trust(partition) }
     }
 
     package func saveFacts(_ facts: NodeFacts) throws(StoreError) {
+        mark?.begin(facts.store)
         try writeTransaction { db in
             var statement = try BoundStatement(db, CheckedTable.facts.insert)
             statement.reset(.facts)
@@ -121,17 +122,21 @@ extension SQLiteStore {
         if let error = poison.withLock({ $0 }) { throw error }
         do {
             var fresh: [(ConversationKey, ConversationKeys.Known)] = []
+            let number = commits.withLock { $0 } + 1
             try mappingErrors(directory: directory, writer) {
                 try writer.inTransaction(.immediate) { db in
                     fresh = try body(db)
+                    try Self.writeCommitNumber(number, db)
                     return .commit
                 }
             }
+            commits.withLock { $0 = number }
+            mark?.confirm(number)
             for (conversation, known) in fresh { keys.insert(known, for: conversation) }
         } catch {
             if case .full = error { throw error }
             poison.withLock { $0 = $0 ?? error }
-            if case .damagedState(let partition?, _) = error { distrusted.distrust(partition) }
+            if case .damagedState(let partition?, let text) = error { distrusted.distrust(partition, because: text) }
             throw error
         }
     }
@@ -145,6 +150,33 @@ extension SQLiteStore {
             for entry in write.repairs { try LogRepair.write(entry, write.partition, db) }
             for entry in write.entries { try LogRow.write(entry, partition: write.partition, with: &insert) }
         }
+    }
+
+    /// Bytes by which the database gets smaller.
+    private static func giveBack(_ db: Database) throws -> UInt64 {
+        func pages() throws -> Int64 { try Int64.fetchOne(db, sql: "PRAGMA page_count") ?? 0 }
+        let before = try pages()
+        try db.execute(sql: "PRAGMA incremental_vacuum(\(StateRowWriter.pagesACommit))")
+        let size = try Int64.fetchOne(db, sql: "PRAGMA page_size") ?? 0
+        return UInt64(max(0, before - (try pages())) * size)
+    }
+
+    private static func writeCommitNumber(_ number: UInt64, _ db: Database) throws {
+        var statement = try BoundStatement(db, CheckedTable.commits.insert)
+        statement.reset(.commits)
+        try statement.bind(1)
+        try statement.bind(bits: number)
+        try statement.bindChecksum()
+        try statement.run()
+    }
+
+    /// 0 before the first, nil where the row is damaged.
+    static func commitNumber(_ db: Database) throws -> UInt64? {
+        let table = CheckedTable.commits
+        guard let row = try Row.fetchOne(db, sql: "SELECT \(table.selected(as: "t")) FROM \(table.name) t") else {
+            return 0
+        }
+        return row.isWhole(table) ? try row.bits(1) : nil
     }
 
     static func writeHardState(_ state: RaftHardState, _ partition: PartitionID, _ db: Database) throws {

@@ -8,9 +8,9 @@ extension SQLiteStore {
     /// Synchronous, on a connection of its own; a few microseconds where the pages are in memory.
     ///
     /// A row of the log that is damaged counts as the message asked for: its hash of 64 bits and its conversation
-    /// agree, and "unknown" would number the message a second time. Any other failure, a damaged row of the tables among
-    /// them, poisons the store (no commit
-    /// succeeds any more) and calls `lookupFailed`. Nil once the store is closed: then nothing is decided any more.
+    /// agree, and "unknown" would number the message a second time. Where a row of the tables is damaged, nil is no answer:
+    /// `distrust(of:)` says so from then on. Any other failure poisons the store (no commit succeeds any more) and calls
+    /// `lookupFailed`. Nil once the store is closed: then nothing is decided any more.
     package func knownMessage(
         partition: PartitionID, conversation: ConversationID, sender: UserID, id: MessageID
     ) -> MessageRow? {
@@ -20,11 +20,16 @@ extension SQLiteStore {
                     try find(ConversationKey(partition: partition, id: conversation), sender, id, db)
                 }
             }
+        } catch .damagedState(let damaged, let text) {
+            distrusted.distrust(damaged ?? partition, because: text)
+            return nil
         } catch {
             poisoned(by: error)
             return nil
         }
     }
+
+    package func distrust(of partition: PartitionID) -> String? { distrusted.reason(partition) }
 
     package func messageHashes(partition: PartitionID) throws(StoreError) -> [UInt64] {
         try read { db in

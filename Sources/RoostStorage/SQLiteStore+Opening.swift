@@ -6,8 +6,8 @@ extension SQLiteStore {
         package var directory: String
     }
 
-    /// As the initialiser, but a database that is damaged beyond what other replicas can mend, or that was condemned in
-    /// its last life, is set aside, and the store begins blank.
+    /// As the initialiser, but a database that is damaged beyond what other replicas can mend, that lacks what it had
+    /// confirmed, or that was condemned in its last life, is set aside, and the store begins blank.
     package static func openOrSetAside(
         directory: String, options: Options = Options(),
         lookupFailed: @escaping @Sendable (StoreError) -> Void = { _ in }
@@ -19,7 +19,7 @@ extension SQLiteStore {
                 let store = try SQLiteStore(
                     directory: directory, lock: lock, options: options, lookupFailed: lookupFailed)
                 do throws(StoreError) {
-                    _ = try store.loadFacts()
+                    if let loss = try store.loss() { throw StoreError.corrupt(loss) }
                     return (store, nil)
                 } catch {
                     try? store.close()

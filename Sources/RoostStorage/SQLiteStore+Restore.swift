@@ -13,6 +13,7 @@ extension SQLiteStore {
             let rows = try statement.rows()
             guard let row = try rows.next() else { return nil }
             guard row.isWhole(table) else { throw StoreError.corrupt("the node's identity is damaged") }
+            mark?.begin(StoreID(try row.bits(1)))
             return NodeFacts(
                 store: StoreID(try row.bits(1)), epoch: try row.bits(2),
                 promised: try FoundingRecord(column: 3, of: row), founded: try FoundingRecord(column: 4, of: row),
@@ -27,8 +28,8 @@ extension SQLiteStore {
             var state = StateSnapshot()
             var stateDamage: String?
             do {
-                if distrusted.contains(partition) {
-                    stateDamage = "partition \(partition): the tables are marked as damaged"
+                if let reason = distrusted.reason(partition) {
+                    stateDamage = reason
                 } else {
                     state = try StateReader(db, partition).snapshot()
                 }

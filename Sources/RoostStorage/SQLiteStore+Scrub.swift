@@ -99,6 +99,8 @@ extension SQLiteStore {
         let first = try? row.integer(0)
         switch table {
         case .facts: step.isIdentityDamaged = true
+        // The next commit writes it again.
+        case .commits: break
         case .hardState:
             if let id = first.flatMap({ UInt16(exactly: $0) }) { step.hardStates.append(PartitionID(id)) }
         default:

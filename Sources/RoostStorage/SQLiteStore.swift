@@ -39,6 +39,11 @@ package final class SQLiteStore: NodeStore {
     let wall: @Sendable () -> Int64
     let syncTimes = Mutex(SyncTimes())
     let distrusted: Distrusted
+    /// Nil in memory.
+    let mark: CommitMark?
+    /// The number of the newest commit.
+    let commits: Mutex<UInt64>
+    let givenBack = Atomic<UInt64>(0)
     private let isClosed = Atomic(false)
     private let condemnation = Mutex<String?>(nil)
     private let lookupFailed: @Sendable (StoreError) -> Void
@@ -47,8 +52,8 @@ package final class SQLiteStore: NodeStore {
     /// Opens or makes the database in `directory`, which is made where it is missing. Throws `.failed` where another
     /// node has it open, `.corrupt` where it is no database, `.full` where the disk is full or read-only.
     ///
-    /// `lookupFailed` is called when `knownMessage` could not read: its caller can't be told, so the process should end
-    /// before it goes on. Whatever it does, nothing is written any more.
+    /// `lookupFailed` is called when `knownMessage` could not read, for another reason than damaged rows of a table: its
+    /// caller can't be told, so the process should end before it goes on. Whatever it does, nothing is written any more.
     package convenience init(
         directory: String, options: Options = Options(),
         lookupFailed: @escaping @Sendable (StoreError) -> Void = { _ in }
@@ -68,6 +73,8 @@ package final class SQLiteStore: NodeStore {
         wall = options.wall
         keys = ConversationKeys(capacity: options.cachedKeys)
         distrusted = Distrusted(directory: directory)
+        let mark = CommitMark(directory: directory)
+        self.mark = mark
         let path = directory + "/" + DataDirectory.database
         let opened = try mappingErrors(directory: directory) {
             let writer = try Connections.openWriter(path: path, options: options)
@@ -76,11 +83,14 @@ package final class SQLiteStore: NodeStore {
             let readers = try (0..<max(1, options.readers) + 1).map { _ in
                 try Connections.openReader(path: path, options: options)
             }
-            return (writer, readers)
+            // A damaged number is made anew by the next commit.
+            let number = try writer.inDatabase { try Self.commitNumber($0) } ?? mark.read()?.commit ?? 0
+            return (writer, readers, number)
         }
         writer = opened.0
         lookups = opened.1[0]
         readers = ReaderPool(Array(opened.1.dropFirst()))
+        commits = Mutex(opened.2)
         try DirectoryLock.syncNames(directory)
     }
 
@@ -99,6 +109,8 @@ package final class SQLiteStore: NodeStore {
         writer = queue
         lookups = queue
         distrusted = Distrusted(directory: nil)
+        mark = nil
+        commits = Mutex(0)
         readers = ReaderPool([queue])
     }
 
@@ -109,6 +121,7 @@ package final class SQLiteStore: NodeStore {
             try readers.close()
             try lookups.close()
             try writer.close()
+            mark?.close()
         }
     }
 
@@ -135,13 +148,15 @@ package final class SQLiteStore: NodeStore {
         if isFirst, let directory { DataDirectory.condemn(directory, reason: reason) }
     }
 
+    package var bytesGivenBack: UInt64 { givenBack.load(ordering: .relaxed) }
+
     /// Why it is to be set aside, if it is.
     package var condemned: String? { condemnation.withLock { $0 } }
 
     func poisoned(by error: StoreError) {
         guard !isClosed.load(ordering: .acquiring) else { return }
         poison.withLock { $0 = $0 ?? error }
-        if case .damagedState(let partition?, _) = error { distrusted.distrust(partition) }
+        if case .corrupt(let reason) = error { condemn(reason) }
         lookupFailed(error)
     }
 }

@@ -5,7 +5,7 @@ enum Checksums {
     /// What is derived from the log is left empty: a start replays the log.
     static func add(_ db: Database) throws {
         try db.execute(sql: "ALTER TABLE facts ADD COLUMN joins_only INTEGER NOT NULL DEFAULT 0")
-        for table in CheckedTable.allCases where table != .calls {
+        for table in CheckedTable.allCases where table != .calls && table != .commits {
             if table != .facts && table != .hardState { try db.execute(sql: "DELETE FROM \(table.name)") }
             try db.execute(sql: "ALTER TABLE \(table.name) ADD COLUMN crc INTEGER NOT NULL DEFAULT -1")
         }

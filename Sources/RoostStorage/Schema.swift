@@ -2,7 +2,8 @@ import GRDB
 
 /// The tables of `roost.db`. All partitions share them.
 ///
-/// `log`, `hard_state` and `facts` are the truth; `syncs` says since when the log has it. All other tables are derived
+/// `log`, `hard_state` and `facts` are the truth; `syncs` says since when the log has it, `commits`
+/// how many commits there were. All other tables are derived
 /// from the log: `applied` tells up to which entry, and deleting them all and replaying the log gives the same rows.
 /// Every row carries a CRC-32C: see `LogRow` and `CheckedTable`.
 ///
@@ -20,6 +21,7 @@ enum Schema {
         migrator.registerMigration("2-retention", migrate: addRetention)
         migrator.registerMigration("2-checksums", migrate: Checksums.add)
         migrator.registerMigration("3-calls", migrate: createCalls)
+        migrator.registerMigration("3-commits", migrate: createCommits)
         return migrator
     }
 
@@ -118,6 +120,15 @@ enum Schema {
                     partition INTEGER NOT NULL, node TEXT NOT NULL, store INTEGER NOT NULL, id INTEGER NOT NULL,
                     oldest INTEGER NOT NULL, answer INTEGER NOT NULL, idx INTEGER NOT NULL, crc INTEGER NOT NULL,
                     PRIMARY KEY (partition, node, store, id)) WITHOUT ROWID;
+                """)
+    }
+
+    private static func createCommits(_ db: Database) throws {
+        try db.execute(
+            sql: """
+                -- One row: how many commits there were. See CommitMark.
+                CREATE TABLE commits (
+                    id INTEGER PRIMARY KEY CHECK (id = 1), number INTEGER NOT NULL, crc INTEGER NOT NULL);
                 """)
     }
 

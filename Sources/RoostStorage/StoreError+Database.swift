@@ -29,9 +29,9 @@ extension StoreError {
             if [.SQLITE_IOERR_READ, .SQLITE_IOERR_SHORT_READ, .SQLITE_IOERR_CORRUPTFS].contains(code) {
                 return .corrupt(text)
             }
-            let reason = systemError == 0 ? text : "\(text): \(String(cString: strerror(systemError)))"
-            if !isOfSync(code), isSpace(systemError) || hasNoSpace(directory) { return .full(reason) }
-            return .failed(reason)
+            let cause = isOfSync(code) || isSpace(systemError) ? systemError : refusal(in: directory) ?? systemError
+            let reason = cause == 0 ? text : "\(text): \(String(cString: strerror(cause)))"
+            return !isOfSync(code) && isSpace(cause) ? .full(reason) : .failed(reason)
         default: return .failed(text)
         }
     }
@@ -44,12 +44,18 @@ extension StoreError {
         code == .SQLITE_IOERR_FSYNC || code == .SQLITE_IOERR_DIR_FSYNC
     }
 
-    private static func hasNoSpace(_ directory: String?) -> Bool {
-        guard let directory,
-            let attributes = try? FileManager.default.attributesOfFileSystem(forPath: directory),
-            let free = attributes[.systemFreeSize] as? NSNumber
-        else { return false }
-        return free.int64Value < 1 << 20
+    /// Why no MiB more can be written there, found out by trying: SQLite does not keep the reason of a commit that failed.
+    /// Nil where it can, or where that is no matter of space.
+    private static func refusal(in directory: String?) -> CInt? {
+        guard let directory else { return nil }
+        let path = "\(directory)/roost.probe"
+        let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+        let reason = descriptor < 0 ? errno : posix_fallocate(descriptor, 0, 1 << 20)
+        if descriptor >= 0 {
+            close(descriptor)
+            unlink(path)
+        }
+        return isSpace(reason) ? reason : nil
     }
 }
 

@@ -47,16 +47,20 @@ extension ProcessSuite {
             func run(_ arguments: String...) async throws -> Outcome {
                 try await roost(cluster, home: home, arguments)
             }
-            let made = try await run("users", "create", "--username", "Root", "--password", "p", "--role", "admin")
+            let made = try await run(
+                "users", "create", "--username", "Root", "--password", "long enough", "--role", "admin")
             #expect(made.code == 0 && made.output.hasPrefix("made Root, role admin, user id "), "\(made)")
             let id = made.output.split(separator: " ").last?.trimmingCharacters(in: .newlines) ?? ""
             #expect(UUID(uuidString: id) != nil)
             try await fails(
                 cluster, home: home, 1, "the username is taken",
-                ["users", "create", "--username", "root", "--password", "p"])
+                ["users", "create", "--username", "root", "--password", "long enough"])
+            try await fails(
+                cluster, home: home, 1, "at least 8 characters",
+                ["users", "create", "--username", "short", "--password", "p"])
             try await fails(
                 cluster, home: home, 64, "--role",
-                ["users", "create", "--username", "x", "--password", "p", "--role", "king"])
+                ["users", "create", "--username", "x", "--password", "long enough", "--role", "king"])
             let list = try await run("users", "list")
             #expect(list.output.contains(#/(?m)^USERNAME +ROLE +STATUS +USER ID$/#), "\(list)")
             #expect(list.output.contains("Root") && list.output.contains(id))
@@ -64,19 +68,19 @@ extension ProcessSuite {
             let entry = try JSON(json.output.utf8).array.first { $0["user_id"].string == id }
             #expect(entry?["role"].string == "admin" && entry?["disabled"].bool == false, "\(json)")
 
-            #expect(try await run("login", "--username", "Root", "--password", "p").code == 0)
+            #expect(try await run("login", "--username", "Root", "--password", "long enough").code == 0)
             #expect(try await run("call", "--user", "Root", "--endpoint", "conversations").output == "[]\n")
             let disabled = try await run("users", "disable", "--username", "root")
             #expect(disabled.code == 0 && disabled.output == "disabled root\n", "\(disabled)")
             try await fails(
-                cluster, home: home, 77, "disabled", ["login", "--username", "Root", "--password", "p"])
+                cluster, home: home, 77, "disabled", ["login", "--username", "Root", "--password", "long enough"])
             try await eventually("the token is refused", within: .seconds(2)) {
                 try await run("call", "--user", "Root", "--endpoint", "conversations").code == 77
             }
             try await fails(cluster, home: home, 77, "token", ["ws", "--user", "Root"])
             #expect(try await run("users", "list").output.contains(#/Root +admin +disabled/#))
             #expect(try await run("users", "enable", "--user-id", id).code == 0)
-            #expect(try await run("login", "--username", "Root", "--password", "p").code == 0)
+            #expect(try await run("login", "--username", "Root", "--password", "long enough").code == 0)
             try await fails(cluster, home: home, 1, "no such user", ["users", "disable", "--username", "nobody"])
             try await fails(cluster, home: home, 64, "--user-id", ["users", "disable", "--user-id", "x"])
             try await fails(cluster, home: home, 64, "--username", ["users", "disable"])

@@ -76,6 +76,97 @@ extension ProcessSuite {
             }
         }
 
+        /// The kernel makes a file system read-only whose structure it finds broken: every write fails from then on.
+        @Test("A disk that turns read-only under load: as a full one; back when it is mended", .timeLimit(.minutes(6)))
+        func readOnlyDisk() async throws {
+            let cluster = try ProcessCluster()
+            let data = cluster.directory + "/data/node-1"
+            guard let disk = try LoopDisk(at: data, image: cluster.directory + "/image", megabytes: 64) else {
+                cluster.remove()
+                print("skipped: no ext4 of its own can be mounted here")
+                return
+            }
+            defer {
+                cluster.remove()
+                disk.remove()
+            }
+            try await cluster.startAll()
+            let alice = try await cluster.account("alice", at: 1)
+            let bob = try await cluster.account("bob", at: 2)
+            let talk = try await cluster.conversation("group", alice, with: [bob], name: "talk", at: 1)
+            let phone = try await cluster.live(bob, "phone", at: 0)
+            let load = Load(cluster, alice, "desk", to: [talk])
+            try await load.run(at: 1) {
+                try await eventually("some are accepted") { load.accepted.count >= 50 }
+                try disk.turnReadOnly()
+                try await eventually("it is noticed", within: .seconds(30)) {
+                    // A sync that was under way may have failed: then nothing is known, and the process ends.
+                    if let status = try cluster.child(0).status { return status == .code(74) }
+                    return try await self.storage(cluster, 0)["full"].bool == true
+                }
+                let seen = load.accepted.count
+                try await eventually("the others go on") { load.accepted.count >= seen + 100 }
+                if try cluster.child(0).status == nil {
+                    try await eventually("it leads nothing", within: .seconds(20)) {
+                        try await self.leads(cluster, 0) == 0
+                    }
+                    #expect(try await cluster.admin(0, "/readyz").status == 200)
+                    try await eventually("it delivers") { Deliveries(sessions: [phone]).has(load.accepted) }
+                    let page = try await cluster.api(
+                        0, "GET", "conversations/\(talk)/messages?size=100", token: bob.token)
+                    #expect(page.status == 200 && page.json.array.count == 100)
+                }
+                let errors = try cluster.child(0).errors
+                let ended = errors.contains("What is on disk is unknown now")
+                #expect(ended || errors.contains("Read-only file system"), "\(errors)")
+                try await cluster.kill(0)
+                // A start on it waits.
+                try cluster.start(0)
+                try await eventually("it says what it waits for", within: .seconds(20)) {
+                    try cluster.child(0).errors.contains("this node starts when there is some")
+                }
+                #expect(try cluster.child(0).status == nil)
+                try await cluster.kill(0)
+                try disk.mend()
+                try cluster.start(0)
+                try await cluster.ready([0])
+            }
+            #expect(load.errors == [])
+            #expect(load.orderFaults == [])
+            let again = try await cluster.live(bob, "phone", at: 0)
+            #expect(Deliveries(sessions: [phone, again]).faults(accepted: load.accepted) == [])
+            let fresh = try await cluster.live(bob, "new", at: 0)
+            #expect(Deliveries(sessions: [fresh]).faults(accepted: load.accepted) == [])
+            let names = try FileManager.default.contentsOfDirectory(atPath: data)
+            #expect(!names.contains { $0.hasPrefix("damaged-") }, "\(names)")
+        }
+
+        @Test("A start on a read-only disk waits, and goes on when it can write", .timeLimit(.minutes(6)))
+        func readOnlyStart() async throws {
+            let cluster = try ProcessCluster()
+            let data = cluster.directory + "/data/node-1"
+            try FileManager.default.createDirectory(atPath: data, withIntermediateDirectories: true)
+            guard mount("none", data, "tmpfs", 0, "size=32m") == 0 else {
+                cluster.remove()
+                print("skipped: no file system of its own can be mounted here")
+                return
+            }
+            defer {
+                cluster.remove()
+                umount2(data, Int32(MNT_DETACH))
+            }
+            try await cluster.startAll()
+            #expect(try await cluster.terminate(0) == .code(0))
+            #expect(mount("none", data, "tmpfs", UInt(MS_REMOUNT | MS_RDONLY), "") == 0)
+            try cluster.start(0)
+            try await eventually("it says what it waits for", within: .seconds(20)) {
+                try cluster.child(0).errors.contains("this node starts when there is some")
+            }
+            #expect(try cluster.child(0).errors.contains("Read-only file system"))
+            #expect(mount("none", data, "tmpfs", UInt(MS_REMOUNT), "") == 0)
+            try await cluster.ready([0])
+        }
+
         @Test("A flipped bit in a message is found and mended", .timeLimit(.minutes(6)))
         func flippedBit() async throws {
             try await ProcessCluster.run { cluster in

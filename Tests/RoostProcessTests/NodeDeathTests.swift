@@ -185,15 +185,6 @@ extension ProcessSuite {
             }
         }
 
-        private static func stands(_ pid: pid_t) -> Bool {
-            let tasks = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(pid)/task")) ?? []
-            return !tasks.isEmpty
-                && tasks.allSatisfy { task in
-                    let stat = (try? String(contentsOfFile: "/proc/\(pid)/task/\(task)/stat", encoding: .utf8)) ?? ""
-                    return stat.split(separator: ")").last?.hasPrefix(" T") == true
-                }
-        }
-
         @Test("A leader that stands still for 5 s accepts nothing when it wakes up", .timeLimit(.minutes(6)))
         func staleLeader() async throws {
             try await ProcessCluster.run { cluster in
@@ -212,7 +203,7 @@ extension ProcessSuite {
 
                 let child = try cluster.child(victim)
                 child.kill(SIGSTOP)
-                try await eventually("all its threads stand still") { Self.stands(child.pid) }
+                try await eventually("all its threads stand still") { child.standsStill }
                 // It will read this first when it wakes up, and still hold itself for the leader.
                 let stale = newID()
                 try near.send("stale", to: talk, id: stale)

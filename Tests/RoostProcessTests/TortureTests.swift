@@ -35,7 +35,8 @@ extension ProcessSuite {
             let table: [(Int32, String, [String])] = [
                 (64, "--faults", ["--faults", "kill,tickle"]), (64, "--faults", ["--faults", ""]),
                 (64, "--nodes", ["--nodes", "2"]), (64, "--minutes", ["--minutes", "0"]),
-                (64, "--rate", ["--rate", "0"]), (73, "is there already", ["--directory", directory]),
+                (64, "--rate", ["--rate", "0"]), (64, "--stop-seconds", ["--stop-seconds", "5,x"]),
+                (73, "is there already", ["--directory", directory]),
             ]
             for (code, word, arguments) in table {
                 let child = try await RoostProgram.run(["torture"] + arguments, in: directory)

@@ -81,14 +81,14 @@ import Testing
     @Test func onlyAdminsMakeAdmins() async throws {
         try await TestServer.run { server in
             let connection = try await server.connect()
-            let body = #"{"username":"root","password":"x","role":"admin"}"#
+            let body = #"{"username":"root","password":"long enough","role":"admin"}"#
             #expect(try await connection.call("POST", "/api/register", body: body).status == 403)
             let user = try await server.user("alice")
             #expect(try await connection.call("POST", "/api/register", token: user.token, body: body).status == 403)
             let admin = try await server.user("admin", role: .admin)
             #expect(try await connection.call("POST", "/api/register", token: admin.token, body: body).status == 200)
             let login = try await connection.call(
-                "POST", "/api/login", body: #"{"username":"root","password":"x"}"#)
+                "POST", "/api/login", body: #"{"username":"root","password":"long enough"}"#)
             let token = try #require(login.object["access_token"] as? String)
             #expect(try await server.tokens.verify(token).role == .admin)
         }

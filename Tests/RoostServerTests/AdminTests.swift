@@ -80,8 +80,13 @@ import Testing
     @Test func operatorsMakeListAndDisableAccounts() async throws {
         try await TestServer.run { server in
             let connection = try await server.connectAdmin()
+            for password in ["x", "seven77"] {
+                let short = try await connection.call(
+                    "POST", "/admin/users", body: #"{"username":"root","password":"\#(password)"}"#)
+                #expect(short.status == 400 && short.text.contains("at least 8 characters"), "\(short.text)")
+            }
             let made = try await connection.call(
-                "POST", "/admin/users", body: #"{"username":"root","password":"x","role":"admin"}"#)
+                "POST", "/admin/users", body: #"{"username":"root","password":"eight888","role":"admin"}"#)
             #expect(made.status == 200)
             #expect(made.object["role"] as? String == "admin")
             let id = try #require(UsernameRules.userID(of: "root"))

@@ -142,6 +142,34 @@ import Testing
         #expect(world.cluster.onNode(victim) { $0.raftView(of: partition, at: 1)?.term } == view, "seed \(seed)")
     }
 
+    /// A message is sent once more, and the row by which it would be known is damaged: nothing is decided without it, and
+    /// no process ends.
+    @Test(arguments: ["messages", "message_ids"], [false, true])
+    func aLookupMeetsADamagedRow(table: String, atTheLeader: Bool) throws {
+        let world = try make(seed: 6, scrubbing: false)
+        let group = try world.conversation(.group, "anna", "bert")
+        let anna = try world.device("anna", "phone", at: world.node(1))
+        try world.device("bert", "phone", at: world.node(2))
+        send(world, anna, group, 20)
+        world.run(15_000)
+        #expect(anna.outbox.isEmpty)
+        let leader = try #require(world.cluster.leader(of: world.cluster.partition(of: group)))
+        let others = world.cluster.nodeIDs.filter { $0 != leader }
+        let victim = atTheLeader ? leader : others[0]
+        let disk = try #require(world.cluster.running[victim]?.storage)
+        #expect(disk.damageState(world.cluster.partition(of: group), table: table))
+        let first = try #require(anna.sent.first)
+        anna.repeatSend(first.send, answered: try #require(anna.accepted[first.id]))
+        send(world, anna, group, 5)
+        #expect(world.run(20_000) { storage(world, victim)?.statesRebuilt == 1 }, "\(table)")
+        send(world, anna, group, 5)
+        #expect(world.run(20_000) { anna.outbox.isEmpty })
+        anna.repeatSend(first.send, answered: try #require(anna.accepted[first.id]))
+        world.expectWhole()
+        #expect(world.cluster.failures.isEmpty && world.cluster.running[victim]?.failure == nil)
+        #expect(try disk.database.loadPartition(world.cluster.partition(of: group)).stateDamage == nil)
+    }
+
     /// Sends go on at the others; the full node serves its sessions, and is back by itself.
     @Test(arguments: World.seeds(3))
     func aFullDiskForAWhile(seed: UInt64) throws {

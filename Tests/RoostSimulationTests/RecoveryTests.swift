@@ -23,23 +23,88 @@ import Testing
         let others = world.cluster.nodeIDs.filter { $0 != survivor }
         for id in others { try world.cluster.wipe(id) }
         world.cluster.kill(survivor)
-        #expect(try world.cluster.recover(from: survivor) > 0)
+        try world.cluster.recover(from: [survivor])
         try world.cluster.start(survivor)
         #expect(world.run(20_000) { world.cluster.isServing }, "seed \(seed): alone it does not serve")
         let sent = ada.send(to: group, "alone")
         #expect(world.run(20_000) { ada.accepted[sent] != nil }, "seed \(seed): \(ada.summary)")
         for id in others { try world.cluster.start(id) }
-        let filled = world.run(60_000) {
-            world.cluster.nodeIDs.allSatisfy { id in
-                world.cluster.onNode(id) { $0.replicasWithVote == $0.replicasHere && $0.replicasHere > 0 } ?? false
-            }
-        }
-        #expect(filled, "seed \(seed): the others are not filled")
+        #expect(world.run(60_000) { world.isFilled }, "seed \(seed): the others are not filled")
         // Any one may die again.
         world.cluster.kill(survivor)
         let late = try world.device("bob", "late", at: others[0])
         #expect(world.run(10_000) { late.received[group]?.count == 31 }, "seed \(seed): \(late.summary)")
         try world.cluster.start(survivor)
+        world.expectWhole()
+    }
+
+    /// Two of five: of some partitions a majority survives, of others one replica, here or there. Each goes on from the
+    /// newest log; what one survivor had and the others confirmed stays.
+    @Test(arguments: World.seeds(3)) func someSurvivorsOfMany(seed: UInt64) throws {
+        let world = try World(seed: seed, nodes: 5, replication: 3, partitions: 8)
+        var groups: [ConversationID] = []
+        for _ in 0..<12 { groups.append(try world.conversation(.group, "ada", "bob")) }
+        let ada = try world.device("ada", "phone", at: world.node(1))
+        let bob = try world.device("bob", "phone", at: world.node(2))
+        for number in 0..<60 {
+            ada.send(to: groups[number % 12], "a\(number)")
+            world.run(20)
+        }
+        #expect(world.run(10_000) { ada.outbox.isEmpty }, "seed \(seed): \(ada.summary)")
+        world.run(5_000)
+        // Any two that leave no partition without a replica: of five, with three replicas each, any two do.
+        let first = Int(seed % 5)
+        let lost = [world.node(first + 1), world.node((first + 2) % 5 + 1)]
+        let survivors = world.cluster.nodeIDs.filter { !lost.contains($0) }
+        for id in lost { try world.cluster.wipe(id) }
+        for id in survivors { world.cluster.kill(id) }
+        // One alone does not hold all.
+        #expect(throws: UnsafeRecovery.Refusal.self) { try world.cluster.recover(from: [survivors[0]]) }
+        let plan = try world.cluster.recover(from: survivors)
+        #expect(plan.choices.count == 8 && plan.survivors == survivors)
+        let alone = plan.choices.filter { $0.voter != nil }
+        #expect(alone.allSatisfy { $0.survivors.count == 1 && $0.lost.count == 2 }, "seed \(seed): \(alone)")
+        for id in survivors { try world.cluster.start(id) }
+        #expect(world.run(30_000) { world.cluster.isServing }, "seed \(seed): they do not serve")
+        for group in groups { ada.send(to: group, "after") }
+        #expect(world.run(20_000) { ada.outbox.isEmpty }, "seed \(seed): \(ada.summary)")
+        for id in lost { try world.cluster.start(id) }
+        #expect(world.run(60_000) { world.isFilled }, "seed \(seed): the others are not filled")
+        world.cluster.kill(survivors[0])
+        let late = try world.device("bob", "late", at: lost[0])
+        let all = { (device: SimulationDevice) in groups.reduce(0) { $0 + (device.received[$1]?.count ?? 0) } }
+        #expect(world.run(20_000) { all(late) == 72 }, "seed \(seed): \(late.summary)")
+        #expect(world.run(20_000) { all(bob) == 72 }, "seed \(seed): \(bob.summary)")
+        try world.cluster.start(survivors[0])
+        world.expectWhole()
+    }
+
+    /// R = 5, two survivors, one of which lags: its log yields to the newer one, and it is brought up to date.
+    @Test(arguments: World.seeds(2)) func theNewestLogOfTwoGoesOn(seed: UInt64) throws {
+        let world = try World(seed: seed, nodes: 5, replication: 5)
+        let group = try world.conversation(.group, "ada", "bob")
+        let ada = try world.device("ada", "phone", at: world.node(1))
+        ada.send(to: group, "first")
+        world.run(3_000)
+        let (behind, newest) = (world.node(4), world.node(5))
+        world.cluster.kill(behind)
+        for number in 0..<20 {
+            ada.send(to: group, "a\(number)")
+            world.run(50)
+        }
+        #expect(world.run(10_000) { ada.outbox.isEmpty }, "seed \(seed)")
+        world.run(5_000)
+        for id in world.cluster.nodeIDs where id != behind && id != newest { try world.cluster.wipe(id) }
+        world.cluster.kill(newest)
+        let plan = try world.cluster.recover(from: [behind, newest])
+        let choice = try #require(plan.choices.first { $0.partition == world.cluster.partition(of: group) })
+        #expect(choice.voter?.node == newest && choice.survivors == [behind, newest])
+        for id in [behind, newest] { try world.cluster.start(id) }
+        #expect(world.run(30_000) { world.cluster.isServing }, "seed \(seed): they do not serve")
+        for id in world.cluster.nodeIDs where id != behind && id != newest { try world.cluster.start(id) }
+        #expect(world.run(60_000) { world.isFilled }, "seed \(seed): the others are not filled")
+        let late = try world.device("bob", "late", at: behind)
+        #expect(world.run(20_000) { late.received[group]?.count == 21 }, "seed \(seed): \(late.summary)")
         world.expectWhole()
     }
 
@@ -51,7 +116,7 @@ import Testing
         ada.send(to: group, "before")
         world.run(5_000)
         for id in world.cluster.nodeIDs { world.cluster.kill(id) }
-        _ = try world.cluster.recover(from: world.node(1))
+        try world.cluster.recover(from: [world.node(1)])
         for id in world.cluster.nodeIDs { try world.cluster.start(id) }
         world.run(10_000)
         let sent = ada.send(to: group, "after")
@@ -64,6 +129,6 @@ import Testing
     @Test func aBlankNodeHasNothingToRecover() throws {
         let world = try World(seed: 3)
         try world.cluster.wipe(world.node(1))
-        #expect(throws: UnsafeRecovery.Refusal.blank) { _ = try world.cluster.recover(from: world.node(1)) }
+        #expect(throws: UnsafeRecovery.Refusal.blank) { try world.cluster.recover(from: [world.node(1)]) }
     }
 }

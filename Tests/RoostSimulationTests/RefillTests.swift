@@ -7,12 +7,6 @@ import Testing
 
 /// Disks are lost, one after the other: the nodes come back blank, are filled, and nothing accepted is missing.
 @Suite struct RefillTests {
-    private func filled(_ world: World) -> Bool {
-        world.cluster.nodeIDs.allSatisfy { id in
-            world.cluster.onNode(id) { $0.replicasWithVote == $0.replicasHere && $0.replicasHere > 0 } ?? false
-        }
-    }
-
     /// Every disk of the founding is gone in the end; every message and account is still there.
     @Test(arguments: World.seeds(3)) func everyDiskInTurn(seed: UInt64) throws {
         let world = try World(seed: seed)
@@ -23,7 +17,7 @@ import Testing
             world.load(group, milliseconds: world.random(0...2_000))
             try world.cluster.start(id)
             world.load(group, milliseconds: 1_000)
-            #expect(world.run(30_000) { filled(world) }, "seed \(seed): \(id) is not filled")
+            #expect(world.run(30_000) { world.isFilled }, "seed \(seed): \(id) is not filled")
         }
         world.load(group, milliseconds: 500)
         for name in ["ada", "bob", "cyd"] {
@@ -89,7 +83,7 @@ import Testing
             #expect(leads == false, "seed \(seed): \(left) leads \(partition) with a blank node's vote")
         }
         try world.cluster.start(down)
-        #expect(world.run(30_000) { filled(world) }, "seed \(seed)")
+        #expect(world.run(30_000) { world.isFilled }, "seed \(seed)")
         world.load(group, milliseconds: 500)
         world.expectWhole()
     }
@@ -116,7 +110,7 @@ import Testing
             }
         }
         try world.cluster.start(lost)
-        #expect(world.run(60_000) { filled(world) }, "seed \(seed)")
+        #expect(world.run(60_000) { world.isFilled }, "seed \(seed)")
         world.load(group, milliseconds: 500)
         world.expectWhole()
     }

@@ -83,6 +83,41 @@ import Testing
         world.expectAgreement()
     }
 
+    /// A blank replica is filled from a log of which the retention has left little, and another one after it.
+    @Test(arguments: World.seeds(2)) func aBlankReplicaIsFilledFromAStrippedLog(seed: UInt64) throws {
+        let world = try world(seed, expiry: 60)
+        let group = try world.conversation(.group, "ada", "bob")
+        let ada = try world.device("ada", "phone")
+        let bob = try world.device("bob", "phone")
+        send(world, ada, group, 40)
+        #expect(world.run(5_000) { bob.received[group]?.count == 40 }, "seed \(seed)")
+        #expect(isEmptied(world, group, seconds: 200), "seed \(seed): \(world.cluster.storedSeqs(of: group))")
+        for node in world.cluster.nodeIDs {
+            #expect(world.cluster.onNode(node) { $0.context.counters.messagesRemoved.value } == 40)
+        }
+        send(world, ada, group, 5)
+        let first = try #require(ada.sent.first)
+        let answered = try #require(ada.accepted[first.id])
+        for id in world.cluster.nodeIDs.prefix(2) {
+            try world.cluster.wipe(id)
+            world.run(2_000)
+            try world.cluster.start(id)
+            #expect(world.run(30_000) { world.isFilled }, "seed \(seed): \(id) is not filled")
+            world.run(2_000)
+            let left = world.cluster.storedSeqs(of: group)
+            #expect(left == Array(repeating: Array(41...45), count: 3), "seed \(seed): \(left)")
+            world.expectAgreement()
+        }
+        // What was removed is still known by its id, and told as lost to who never had it.
+        ada.repeatSend(first.send, answered: answered)
+        let late = try world.device("bob", "late", at: world.node(1))
+        #expect(skips(late.session) == [SkippedFrame(conversation: group, from: 1, to: 40)], "seed \(seed)")
+        #expect(late.received[group]?.map(\.seq) == Array(41...45), "seed \(seed)")
+        world.run(3_000)
+        #expect(ada.breaches.isEmpty && late.breaches.isEmpty, "seed \(seed): \(ada.breaches)")
+        world.expectAgreement()
+    }
+
     /// Who is away for less than the expiry is waited for, however old the messages are.
     @Test(arguments: World.seeds(2)) func whatADeviceIsOwedStays(seed: UInt64) throws {
         let world = try world(seed, expiry: 600)

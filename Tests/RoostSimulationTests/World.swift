@@ -113,6 +113,13 @@ final class World {
         return made
     }
 
+    /// Every replica of every node has its vote.
+    var isFilled: Bool {
+        cluster.nodeIDs.allSatisfy { id in
+            cluster.onNode(id) { $0.replicasWithVote == $0.replicasHere && $0.replicasHere > 0 } ?? false
+        }
+    }
+
     func run(_ milliseconds: Int) { cluster.run(milliseconds: UInt64(milliseconds)) }
 
     @discardableResult

@@ -83,9 +83,36 @@ import Testing
         #expect(
             store.knownMessage(partition: 1, conversation: conversation(1), sender: user(1), id: message(1)) == nil)
         #expect(failures.all.count == 1)
+        #expect(DataDirectory.condemned(directory.path) != nil)
         #expect(throws: try #require(failures.all.first)) {
             try store.commit([PartitionWrite(partition: 9, hardState: RaftHardState(term: 1))])
         }
+    }
+
+    /// Nothing is decided by it, and nothing else stops: the partition's tables are made anew.
+    @Test(arguments: ["message_ids", "messages", "conversation_keys"])
+    func aDamagedRowMetByALookupIsNoEnd(table: String) throws {
+        let directory = try TemporaryDirectory()
+        _ = try makeLog(directory)
+        let failures = Collector<StoreError>()
+        do {
+            let store = try SQLiteStore(directory: directory.path, lookupFailed: { failures.append($0) })
+            #expect(try store.damageState(partition: 1, table: table))
+            #expect(store.distrust(of: 1) == nil)
+            let known = store.knownMessage(
+                partition: 1, conversation: conversation(1), sender: user(1), id: message(1))
+            #expect(known == nil && failures.all.isEmpty)
+            #expect(store.distrust(of: 1)?.contains(table) == true)
+            try store.commit([PartitionWrite(partition: 9, hardState: RaftHardState(term: 1))])
+            #expect(try store.loadPartition(1).stateDamage != nil)
+            try store.close()
+        }
+        // It is remembered where the process ends first.
+        let store = try SQLiteStore(directory: directory.path, lookupFailed: { failures.append($0) })
+        #expect(try store.loadPartition(1).stateDamage != nil)
+        try store.clearState(1)
+        #expect(store.distrust(of: 1) == nil)
+        #expect(try store.loadPartition(1).stateDamage == nil)
     }
 
     @Test func aLookupAfterTheEndIsNoFailure() throws {

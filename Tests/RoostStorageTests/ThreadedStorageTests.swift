@@ -49,6 +49,7 @@ private final class GatedStore: NodeStore {
     func appliedIndex(_ partition: PartitionID) throws(StoreError) -> UInt64 { 0 }
     func scrub(_ place: ScrubPlace, limit: Int, maxBytes: Int) throws(StoreError) -> ScrubStep { ScrubStep() }
     func condemn(_ reason: String) {}
+    func distrust(of partition: PartitionID) -> String? { nil }
     func size() throws(StoreError) -> UInt64 { 0 }
     func messages(withID id: MessageID, partition: PartitionID) throws(StoreError) -> [MessageRow] { [] }
     func knownMessage(

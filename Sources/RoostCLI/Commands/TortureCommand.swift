@@ -24,6 +24,9 @@ struct TortureCommand: AsyncParsableCommand {
     @Option(help: "kill, stop, cut, wipe or full, separated by commas.")
     var faults = "kill,stop,cut,wipe"
 
+    @Option(help: "How long nodes stand still, in seconds, separated by commas (default: drawn between 5 and 30).")
+    var stopSeconds: String?
+
     @Option(help: "Draws the faults (default: at random, and printed).")
     var seed: UInt64?
 
@@ -41,6 +44,12 @@ struct TortureCommand: AsyncParsableCommand {
             return fault
         }
         guard !kinds.isEmpty else { throw Failure("--faults is empty", .usage) }
+        let stops = try (stopSeconds ?? "").split(separator: ",").map { word in
+            guard let seconds = UInt64(word), (1...3_600).contains(seconds) else {
+                throw Failure("--stop-seconds: \"\(word)\" is not a number from 1 to 3600", .usage)
+            }
+            return seconds * 1_000
+        }
         let seed = seed ?? UInt64.random(in: 1...999_999_999)
         let path = directory ?? NSTemporaryDirectory() + "roost-torture-\(seed)"
         guard !FileManager.default.fileExists(atPath: path) else {
@@ -49,7 +58,7 @@ struct TortureCommand: AsyncParsableCommand {
         OpenFileLimit.raise()
         var run = TortureRun(
             options: .init(
-                seed: seed, nodes: nodes, rate: rate, seconds: minutes * 60, faults: kinds,
+                seed: seed, nodes: nodes, rate: rate, seconds: minutes * 60, faults: kinds, stops: stops,
                 directory: URL(fileURLWithPath: path).standardizedFileURL.path)
         ) { Console.out($0) }
         if try await !run.run() { throw ExitCode.failure }

@@ -53,15 +53,19 @@ struct TorturePlan {
     private let faults: [TortureFault]
     /// Of a standstill.
     private let stopMilliseconds: ClosedRange<UInt64>
+    /// Where there are any, one of these instead.
+    private let stops: [UInt64]
     private var generator: SeededGenerator
 
     init(
-        seed: UInt64, nodes: Int, clients: Int, faults: [TortureFault], stopMilliseconds: ClosedRange<UInt64>
+        seed: UInt64, nodes: Int, clients: Int, faults: [TortureFault], stopMilliseconds: ClosedRange<UInt64>,
+        stops: [UInt64] = []
     ) {
         self.nodes = nodes
         self.clients = clients
         self.faults = faults
         self.stopMilliseconds = stopMilliseconds
+        self.stops = stops
         generator = SeededGenerator(seed: seed)
     }
 
@@ -139,7 +143,7 @@ struct TorturePlan {
 
     private mutating func standstill(from begin: UInt64) -> TortureRound {
         let victim = Int(draw(0...UInt64(nodes - 1)))
-        let time = draw(stopMilliseconds)
+        let time = stops.isEmpty ? draw(stopMilliseconds) : pick(stops)
         return TortureRound(
             name: "stop \(Self.names([victim])) for \(Self.seconds(time))",
             steps: [.init(at: begin, act: .stop(victim)), .init(at: begin + time, act: .resume(victim))])

@@ -12,6 +12,8 @@ struct TortureRun {
         /// Rounds begin so long.
         var seconds: Double
         var faults: [TortureFault]
+        /// Lengths of standstills, in milliseconds; none: drawn between 5 and 30 s.
+        var stops: [UInt64] = []
         var directory: String
     }
 
@@ -104,7 +106,7 @@ struct TortureRun {
         var plan = TorturePlan(
             seed: options.seed, nodes: options.nodes, clients: load.settings.plan.endpoints.count,
             faults: options.faults,
-            stopMilliseconds: 5_000...longest)
+            stopMilliseconds: 5_000...longest, stops: options.stops)
         while totals.rounds == 0 || Double(BenchLoop.now - started) < options.seconds * 1e9 {
             totals.rounds += 1
             let round = plan.next()

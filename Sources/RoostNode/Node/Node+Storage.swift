@@ -122,6 +122,6 @@ extension Node {
             one("roost_storage_queue_writes", "Writes waiting.", .gauge, Double(metrics.queuedWrites)),
             one("roost_storage_queue_bytes", "Bytes waiting to be written.", .gauge, Double(metrics.queuedBytes)),
             one("roost_storage_queue_reads", "Reads waiting.", .gauge, Double(metrics.queuedReads)),
-        ] + damageFamilies(one)
+        ] + damageFamilies(one) + retentionFamilies(one)
     }
 }

@@ -8,6 +8,7 @@ import RoostStorage
 extension Partition {
     /// Applies committed entries in the log's order, answers proposals, streams messages.
     func apply(_ entries: [RaftEntry]) {
+        guard !isAbandoned else { return }
         output.clear()
         let known = filter
         for entry in entries {
@@ -29,8 +30,9 @@ extension Partition {
             hlc.advance(to: stamped.stamp)
             state.apply(index: entry.index, term: entry.term, stamped, known: known, into: &output)
         }
+        if abandonsDistrusted() { return }
         unwritten.append(contentsOf: output.changes)
-        for case .message(let row) in output.changes { filter.insert(row.id) }
+        for change in output.changes { note(change) }
         if filter.isFull {
             filter = MessageFilter(capacity: filter.idCount * 2, known: context.storage.store)
             fillFilter()
@@ -56,6 +58,30 @@ extension Partition {
         }
         node.onCore { $0.markPartition(self) }
         serveReads()
+    }
+
+    private func note(_ change: StateChange) {
+        func length(_ range: SeqRange) -> UInt64 { (range.through ?? range.after) - range.after }
+        switch change {
+        case .message(let row): filter.insert(row.id)
+        case .stripped(_, let range):
+            context.counters.floorsRaised.increment()
+            context.counters.messagesRemoved.increment(by: length(range))
+        case .idsForgotten(_, let range): context.counters.idsForgotten.increment(by: length(range))
+        default: break
+        }
+    }
+
+    /// A lookup met a damaged row: what was decided by it is no decision. Nothing of it goes out, and this replica ends for
+    /// one whose tables are made anew.
+    func abandonsDistrusted() -> Bool {
+        guard let reason = context.storage.store.distrust(of: id) else { return false }
+        guard !isAbandoned else { return true }
+        isAbandoned = true
+        output.clear()
+        unwritten = []
+        node.onCore { $0.rebuildState(of: self.id, because: reason) }
+        return true
     }
 
     /// Inserts the ids of all messages in the tables, in the background. What is applied meanwhile inserts itself.
@@ -90,7 +116,7 @@ extension Partition {
 
     /// Hands the rows of what was applied to the writer; they ride along with the next log entries.
     func flushState(urgent: Bool) {
-        guard state.appliedIndex > submittedIndex, !isRetired else { return }
+        guard state.appliedIndex > submittedIndex, !isRetired, !isAbandoned else { return }
         let index = state.appliedIndex
         let changes = unwritten
         unwritten = []

@@ -24,7 +24,9 @@ extension Partition {
         }
         // Only the log has messages without content.
         guard command.sending?.removedHash == nil else { return reply(.rejected(.invalid), to: key) }
-        if let early = state.rejection(of: command, known: filter, at: clusterTime) {
+        let early = state.rejection(of: command, known: filter, at: clusterTime)
+        if abandonsDistrusted() { return refuse(key) }
+        if let early {
             if case .rejected = early, !isPlanted(.refusesUnproven) {
                 // A "no" comes from the applied state of a proven leader. While entries are under way one of them may
                 // change the answer: then the log decides.

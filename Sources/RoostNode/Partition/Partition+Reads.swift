@@ -53,7 +53,7 @@ extension Partition {
 
     /// Serves the reads whose index is applied.
     func serveReads() {
-        while let first = provenReads.first, first.index <= state.appliedIndex {
+        while !isAbandoned, let first = provenReads.first, first.index <= state.appliedIndex {
             provenReads.removeFirst()
             guard let read = reads.removeValue(forKey: first.id) else { continue }
             switch read {
@@ -71,7 +71,9 @@ extension Partition {
             refuse(origin)
             return
         }
-        if let answer = state.rejection(of: command, known: filter, at: clusterTime) {
+        let refusal = state.rejection(of: command, known: filter, at: clusterTime)
+        if abandonsDistrusted() { return refuse(origin) }
+        if let answer = refusal {
             reply(answer, to: origin)
         } else {
             append(limited(command, proposal.command), origin: origin)

@@ -132,3 +132,30 @@ extension Partition {
         if !raises.isEmpty { propose(.raiseFloors(raises)) }
     }
 }
+
+extension Node {
+    func retentionFamilies(
+        _ one: (String, String, MetricsView.Kind, Double) -> MetricsView.Family
+    ) -> [MetricsView.Family] {
+        func counter(_ name: String, _ help: String, _ value: UInt64) -> MetricsView.Family {
+            one(name, help, .counter, Double(value))
+        }
+        let counters = context.counters
+        return [
+            counter(
+                "roost_retention_floors_raised_total", "Times that the floor of a conversation here was raised.",
+                counters.floorsRaised.value),
+            counter(
+                "roost_retention_messages_removed_total", "Messages here whose content was removed.",
+                counters.messagesRemoved.value),
+            counter(
+                "roost_retention_ids_forgotten_total", "Removed messages here whose ids are no longer known.",
+                counters.idsForgotten.value),
+            counter(
+                "roost_storage_given_back_bytes_total", "Bytes of the database given back to the file system.",
+                context.storage.store.bytesGivenBack),
+            one(
+                "roost_storage_size_bytes", "Of the database, as the scrub saw it last.", .gauge, Double(databaseBytes)),
+        ]
+    }
+}

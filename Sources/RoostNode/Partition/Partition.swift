@@ -55,6 +55,8 @@ actor Partition {
     var writeWaiters: [WriteWaiter] = []
     /// Nothing goes out of it any more.
     private(set) var isRetired = false
+    /// Its state is void, and it is about to be retired.
+    var isAbandoned = false
 
     // Streams; empty unless this leads.
     var subscriptions = SubscriptionTable()
@@ -171,9 +173,9 @@ actor Partition {
         while !actions.isEmpty {
             let batch = actions
             actions.removeAll(keepingCapacity: true)
-            for action in batch { perform(action) }
+            for action in batch where !isRetired { perform(action) }
         }
-        reschedule()
+        if !isRetired { reschedule() }
     }
 
     func withRaft<T: Sendable>(_ body: (inout RaftGroup, UInt64, inout [RaftGroup.Action]) -> T) -> T {

@@ -5,82 +5,122 @@ package import RoostModel
 package import RoostProtocol
 package import RoostStorage
 
-/// The operator's last resort, when a majority of the stores of some partition is gone for good: one survivor becomes
-/// the only voter of every partition, in a cluster of a new generation (a new cluster UUID), which nodes of the former
-/// one are refused by and blank nodes join as learners. What the survivor's log lacks is lost.
+/// The operator's last resort, when a majority of the stores of some partition is gone for good: the survivors go on in
+/// a cluster of a new generation (a new cluster UUID), which nodes of the former one are refused by and blank nodes join
+/// as learners.
+///
+/// Of each partition the survivor with the newest log, as an election would find it, is the only voter, and the other
+/// survivors are its learners; what its log lacks is lost. Where a majority survives nothing is lost, and nothing but
+/// the generation changes. Of the same surveys everybody makes the same plan.
 package struct UnsafeRecovery: Sendable {
-    /// How far the survivor's log of a partition goes.
-    package struct PartitionReach: Sendable, Equatable {
+    package struct Choice: Sendable, Equatable {
         package var partition: PartitionID
-        package var lastIndex: UInt64
-        /// Known to the survivor as committed and applied; what follows may or may not have been accepted.
-        package var appliedIndex: UInt64
-        package var voters: [RaftPeer]
+        /// Nil where a majority survives, and goes on by itself.
+        package var voter: RaftPeer?
+        /// Survivors that have it, ascending.
+        package var survivors: [NodeID]
+        /// As the newest log has it.
+        package var configuration: RaftConfiguration
+        package var newest: SurvivorSurvey.Replica
+
+        /// Voters that may have confirmed what no survivor has.
+        package var lost: [NodeID] { configuration.voters.map(\.node).filter { !survivors.contains($0) } }
+        /// Entries that were perhaps never accepted.
+        package var open: UInt64 { newest.lastIndex - min(newest.lastIndex, newest.appliedIndex) }
     }
 
     package enum Refusal: Error, Sendable, Equatable {
-        /// The data directory holds no part of a founded cluster.
+        /// Nobody is named whose data directory holds a part of a founded cluster.
         case blank
-        /// The survivor holds no replica of these: they can't be recovered from it.
-        case lacks([PartitionID])
+        case twice(NodeID)
+        /// They are of different generations.
+        case strangers(NodeID, NodeID)
+        /// None of those named holds these; with the nodes that the cluster's founding gave them to.
+        case lacks([PartitionID], [NodeID])
     }
 
+    /// Ascending.
+    package let survivors: [NodeID]
     package let former: FoundingRecord
-    package let reaches: [PartitionReach]
-    /// To be saved first: from then on nodes of the former generation are refused.
-    package let facts: NodeFacts
-    package let writes: [PartitionWrite]
+    /// One for each partition.
+    package let choices: [Choice]
+    package let clusterID: UUID128
+    private let surveys: [SurvivorSurvey]
 
-    /// - Parameter clusterID: of the new generation; random.
-    package init(
-        survivor: NodeID, facts former: NodeFacts, clusterID: UUID128,
-        load: (PartitionID) throws(StoreError) -> RestoredPartition
-    ) throws {
-        guard let record = former.founded else { throw Refusal.blank }
-        self.former = record
-        let layout = Placement.layout(
-            partitions: Int(record.partitions), among: record.members.map(\.node), count: Int(record.replication))
-        let me = RaftPeer(node: survivor, store: former.store)
-        let founders = Dictionary(uniqueKeysWithValues: record.members.map { ($0.node, $0.store) })
-        var reaches: [PartitionReach] = []
-        var writes: [PartitionWrite] = []
-        var lacking: [PartitionID] = []
-        for number in layout.indices {
-            let id = PartitionID(UInt16(number))
-            let restored = try load(id)
-            var configuration = RaftConfiguration(
-                voters: layout[number].compactMap { node in founders[node].map { RaftPeer(node: node, store: $0) } })
-            for entry in restored.configurations {
-                var payload = entry.payload
-                if let later = RaftConfiguration(decoding: &payload) { configuration = later }
-            }
-            guard configuration.voters.contains(me), restored.lastIndex > 0 else {
-                lacking.append(id)
-                continue
-            }
-            reaches.append(
-                PartitionReach(
-                    partition: id, lastIndex: restored.lastIndex, appliedIndex: restored.state.appliedIndex,
-                    voters: configuration.voters))
-            let term = max(restored.hardState.term, restored.termRuns.last?.term ?? 0) + 1
-            let others = (configuration.voters + configuration.learners).filter { $0 != me }
-            var payload = ByteBuffer()
-            RaftConfiguration(voters: [me], tombstones: configuration.tombstones + others).encode(into: &payload)
-            writes.append(
-                PartitionWrite(
-                    partition: id, hardState: RaftHardState(term: term, vote: nil),
-                    entries: [
-                        RaftEntry(index: restored.lastIndex + 1, term: term, kind: .configuration, payload: payload)
-                    ]))
+    package init(_ given: [SurvivorSurvey]) throws(Refusal) {
+        let surveys = given.sorted { $0.node < $1.node }
+        guard let first = surveys.first else { throw .blank }
+        for (one, next) in zip(surveys, surveys.dropFirst()) {
+            if one.node == next.node { throw .twice(one.node) }
+            if one.record.clusterID != next.record.clusterID { throw .strangers(one.node, next.node) }
         }
-        guard lacking.isEmpty else { throw Refusal.lacks(lacking) }
-        var renewed = record
-        renewed.clusterID = clusterID
+        var choices: [Choice] = []
+        var lacking: [PartitionID] = []
+        for number in 0..<first.record.partitions {
+            if let choice = Self.choose(PartitionID(number), surveys) {
+                choices.append(choice)
+            } else {
+                lacking.append(PartitionID(number))
+            }
+        }
+        guard lacking.isEmpty else {
+            let layout = Placement.layout(
+                partitions: Int(first.record.partitions), among: first.record.members.map(\.node),
+                count: Int(first.record.replication))
+            throw .lacks(lacking, Set(lacking.flatMap { layout[Int($0.value)] }).sorted())
+        }
+        self.surveys = surveys
+        self.choices = choices
+        survivors = surveys.map(\.node)
+        former = first.record
+        let seed = surveys.map { "\($0.node.name) \($0.store) \($0.nonce)" }.joined(separator: "\n")
+        clusterID = .version5(namespace: first.record.clusterID, name: seed.utf8)
+    }
+
+    private static func choose(_ id: PartitionID, _ surveys: [SurvivorSurvey]) -> Choice? {
+        let holders = surveys.compactMap { survey in survey.replica(of: id).map { (peer: survey.peer, replica: $0) } }
+        // Whoever has what an election would prefer has all that the others know to be committed.
+        let best = holders.max { one, other in
+            let (a, b) = (one.replica, other.replica)
+            if a.isWhole != b.isWhole { return b.isWhole }
+            return (a.lastTerm, a.lastIndex, a.appliedIndex) < (b.lastTerm, b.lastIndex, b.appliedIndex)
+        }
+        guard let best else { return nil }
+        let voters = best.replica.configuration.voters
+        let living = voters.count { voter in holders.contains { $0.peer == voter } }
+        let goesOn = best.replica.isWhole && living > voters.count / 2
+        return Choice(
+            partition: id, voter: goesOn ? nil : best.peer, survivors: holders.map(\.peer.node).sorted(),
+            configuration: best.replica.configuration, newest: best.replica)
+    }
+
+    /// To be saved first: from then on nodes of the former generation are refused.
+    package func facts(_ former: NodeFacts) -> NodeFacts {
         var facts = former
         facts.promised = nil
-        facts.founded = renewed
-        self.facts = facts
-        self.reaches = reaches
-        self.writes = writes
+        facts.founded = self.former
+        facts.founded?.clusterID = clusterID
+        return facts
+    }
+
+    /// What changes on a survivor's disk: where it goes on alone, it says so in its log, in a term that nobody has seen.
+    package func writes(of node: NodeID) -> [PartitionWrite] {
+        choices.compactMap { choice in
+            guard let voter = choice.voter, voter.node == node else { return nil }
+            let replicas = surveys.compactMap { survey in
+                survey.replica(of: choice.partition).map { (peer: survey.peer, replica: $0) }
+            }
+            let term = (replicas.map(\.replica.term).max() ?? 0) + 1
+            let former = choice.configuration
+            let learners = replicas.map(\.peer).filter { $0 != voter && !former.tombstones.contains($0) }
+            let gone = (former.voters + former.learners).filter { $0 != voter && !learners.contains($0) }
+            let tombstones = (former.tombstones + gone).filter { $0 != voter }
+            var payload = ByteBuffer()
+            RaftConfiguration(voters: [voter], learners: learners, tombstones: tombstones).encode(into: &payload)
+            let entry = RaftEntry(
+                index: choice.newest.lastIndex + 1, term: term, kind: .configuration, payload: payload)
+            return PartitionWrite(
+                partition: choice.partition, hardState: RaftHardState(term: term, vote: nil), entries: [entry])
+        }
     }
 }

@@ -7,18 +7,28 @@ internal import RoostProtocol
 struct Accounts: Sendable {
     /// Bytes of UTF-8.
     static let passwordLength = 1...1_024
+    /// Characters, where an operator makes the account or it is an admin's: more hangs on it than its owner's messages.
+    static let minOperatorPassword = 8
 
     let node: any NodeService
     let passwords: PasswordHasher
 
+    /// - Parameter byOperator: made at the admin port.
     /// - Throws: 400, 409 where the name is taken, 503.
-    func create(username: String, password: String, role: AccountRole) async throws -> AccountRecord {
+    func create(username: String, password: String, role: AccountRole, byOperator: Bool = false) async throws
+        -> AccountRecord
+    {
         guard let folded = UsernameRules.fold(username) else {
             throw Problem.invalid(
                 "username must be 1 to \(UsernameRules.maxLength) printable characters and not look like a UUID")
         }
         guard Self.passwordLength.contains(password.utf8.count) else {
             throw Problem.invalid("password must be 1 to \(Self.passwordLength.upperBound) bytes")
+        }
+        guard password.count >= Self.minOperatorPassword || !byOperator && role == .user else {
+            throw Problem.invalid(
+                "the password of an account made by an operator, or of an admin, must have at least "
+                    + "\(Self.minOperatorPassword) characters")
         }
         let user = UserID(foldedUsername: folded)
         // Asked first so that a taken name costs no password hash.

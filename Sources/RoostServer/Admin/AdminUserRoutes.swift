@@ -44,7 +44,7 @@ struct AdminUserRoutes {
         let credentials = try await request.json(AccountRoutes.Credentials.self)
         let account = try await Accounts(node: node, passwords: passwords).create(
             username: credentials.username, password: credentials.password,
-            role: credentials.accountRole() ?? .user)
+            role: credentials.accountRole() ?? .user, byOperator: true)
         return .json { $0.account(account) }
     }
 

@@ -13,8 +13,12 @@ package struct NodeRunError: Error, Sendable, Equatable, CustomStringConvertible
         self.exitCode = exitCode
     }
 
+    /// EX_USAGE
+    static let usage: Int32 = 64
     /// EX_DATAERR
     static let damaged: Int32 = 65
+    /// EX_NOINPUT
+    static let noInput: Int32 = 66
     /// EX_UNAVAILABLE
     static let unavailable: Int32 = 69
     /// EX_SOFTWARE

@@ -3,47 +3,108 @@ package import RoostModel
 package import RoostNode
 internal import RoostStorage
 
-/// `roost recover`: works on the data directory of a node that does not run.
+/// `roost recover`: works on the data directories of nodes that do not run.
 package struct RecoveryRunner {
-    private let store: SQLiteStore
-    private let directory: String
-    package let plan: UnsafeRecovery
+    private struct Survivor {
+        var store: SQLiteStore
+        var directory: String
+        var survey: SurvivorSurvey
+        var facts: NodeFacts
+    }
 
-    /// Opens the survivor's data and says what would be done; nothing is changed.
-    package init(config: ClusterConfig, survivor id: NodeID) throws(NodeRunError) {
-        guard let own = config.node(id) else {
-            throw NodeRunError(message: "--from: there is no node \(id) in this file", exitCode: 78)
+    private let survivors: [Survivor]
+    package let plan: UnsafeRecovery
+    /// What a survivor lacks of what it had confirmed, by its own mark.
+    package let losses: [String]
+
+    /// Opens the survivors' data and says what would be done; nothing is changed.
+    /// - Parameters:
+    ///   - ids: the nodes whose data directories are on this machine.
+    ///   - paths: surveys of nodes elsewhere; one of a node that is here too must be of its data as it is.
+    package init(config: ClusterConfig, from ids: [NodeID], with paths: [String]) throws(NodeRunError) {
+        var survivors: [Survivor] = []
+        var losses: [String] = []
+        var elsewhere: [SurvivorSurvey] = []
+        for path in paths { elsewhere.append(try SurveyFile.read(path)) }
+        for id in ids {
+            guard !survivors.contains(where: { $0.survey.node == id }) else { throw .twice(id) }
+            var survivor = try Self.open(id, config)
+            if let place = elsewhere.firstIndex(where: { $0.node == id }) {
+                let given = elsewhere.remove(at: place)
+                survivor.survey.nonce = given.nonce
+                guard survivor.survey == given else {
+                    throw NodeRunError(
+                        message: "\(id) has changed since its survey was saved: save it again, and carry it everywhere",
+                        exitCode: NodeRunError.cannotCreate)
+                }
+            }
+            survivors.append(survivor)
+            do throws(StoreError) {
+                if let loss = try survivor.store.loss() { losses.append("\(id): \(loss)") }
+            } catch {
+                throw .opening(error, directory: survivor.directory)
+            }
         }
-        directory = own.dataDirectory
-        guard FileManager.default.fileExists(atPath: directory + "/roost.db") else { throw .nothing(in: directory) }
-        do {
-            let store = try SQLiteStore(directory: directory)
-            self.store = store
-            var generator = SystemRandomNumberGenerator()
-            guard let facts = try store.loadFacts() else { throw UnsafeRecovery.Refusal.blank }
-            plan = try UnsafeRecovery(
-                survivor: id, facts: facts, clusterID: .version4(using: &generator)
-            ) { partition throws(StoreError) in try store.loadPartition(partition) }
-        } catch let error as StoreError {
-            throw .opening(error, directory: own.dataDirectory)
-        } catch UnsafeRecovery.Refusal.lacks(let partitions) {
-            let list = partitions.prefix(16).map(\.description).joined(separator: ", ")
-            throw NodeRunError(
-                message: "\(id) holds no replica of partition \(list): recover from a node that has all of them",
-                exitCode: NodeRunError.cannotCreate)
+        self.survivors = survivors
+        self.losses = losses
+        do throws(UnsafeRecovery.Refusal) {
+            plan = try UnsafeRecovery(survivors.map(\.survey) + elsewhere)
         } catch {
-            throw .nothing(in: directory)
+            throw .refusing(error)
         }
+    }
+
+    private static func open(_ id: NodeID, _ config: ClusterConfig) throws(NodeRunError) -> Survivor {
+        guard let own = config.node(id) else {
+            throw NodeRunError(
+                message: "--from: there is no node \(id) in this file", exitCode: NodeRunError.configuration)
+        }
+        let directory = own.dataDirectory
+        guard FileManager.default.fileExists(atPath: directory + "/roost.db") else { throw .nothing(in: directory) }
+        let found: Survivor?
+        do throws(StoreError) {
+            let store = try SQLiteStore(directory: directory)
+            var generator = SystemRandomNumberGenerator()
+            let facts = try store.loadFacts()
+            let survey = try SurvivorSurvey(node: id, facts: facts, nonce: generator.next()) {
+                partition throws(StoreError) in try store.loadPartition(partition)
+            }
+            if let facts, let survey {
+                found = Survivor(store: store, directory: directory, survey: survey, facts: facts)
+            } else {
+                found = nil
+            }
+        } catch {
+            throw .opening(error, directory: directory)
+        }
+        guard let found else { throw .nothing(in: directory) }
+        return found
+    }
+
+    /// The surveys of the nodes here, for the other machines: `{node}.json` in the directory.
+    package static func save(
+        config: ClusterConfig, from ids: [NodeID], to directory: String
+    ) throws(NodeRunError) -> [String] {
+        var paths: [String] = []
+        for id in ids {
+            let survivor = try open(id, config)
+            let path = "\(directory)/\(id).json"
+            try SurveyFile(survivor.survey).write(path)
+            paths.append(path)
+        }
+        return paths
     }
 
     /// The new generation first: were this interrupted, no node of the former one could join in any more.
     package func apply() throws(NodeRunError) {
-        do throws(StoreError) {
-            try store.saveFacts(plan.facts)
-            try store.commit(plan.writes)
-            try store.close()
-        } catch {
-            throw .opening(error, directory: directory)
+        for survivor in survivors {
+            do throws(StoreError) {
+                try survivor.store.saveFacts(plan.facts(survivor.facts))
+                try survivor.store.commit(plan.writes(of: survivor.survey.node))
+                try survivor.store.close()
+            } catch {
+                throw .opening(error, directory: survivor.directory)
+            }
         }
     }
 }
@@ -52,5 +113,25 @@ extension NodeRunError {
     fileprivate static func nothing(in directory: String) -> NodeRunError {
         NodeRunError(
             message: "data_dir \(directory): blank, there is nothing to recover from", exitCode: cannotCreate)
+    }
+
+    fileprivate static func twice(_ id: NodeID) -> NodeRunError {
+        NodeRunError(message: "\(id) is named twice", exitCode: usage)
+    }
+
+    fileprivate static func refusing(_ refusal: UnsafeRecovery.Refusal) -> NodeRunError {
+        switch refusal {
+        case .blank: NodeRunError(message: "--from: no node is named", exitCode: usage)
+        case .twice(let id): .twice(id)
+        case .strangers(let one, let other):
+            NodeRunError(
+                message: "\(one) and \(other) are of different generations of the cluster: they can't go on together",
+                exitCode: cannotCreate)
+        case .lacks(let partitions, let nodes):
+            NodeRunError(
+                message:
+                    "no survivor named holds partition \(partitions.prefix(16).map(\.description).joined(separator: ", "))"
+                    + ": name one of \(nodes.map(\.name).joined(separator: ", ")) as well", exitCode: cannotCreate)
+        }
     }
 }

@@ -102,6 +102,16 @@ final class ProcessCluster: Sendable {
 }
 
 extension ChildProcess {
+    /// SIGSTOP has reached all of its threads.
+    var standsStill: Bool {
+        let tasks = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(pid)/task")) ?? []
+        return !tasks.isEmpty
+            && tasks.allSatisfy { task in
+                let stat = (try? String(contentsOfFile: "/proc/\(pid)/task/\(task)/stat", encoding: .utf8)) ?? ""
+                return stat.split(separator: ")").last?.hasPrefix(" T") == true
+            }
+    }
+
     func exited(within limit: Duration = .seconds(20)) async throws -> Exit {
         try await eventually("process \(pid) ends", within: limit) { self.status != nil }
         return try status.orThrow("process \(pid) did not end")

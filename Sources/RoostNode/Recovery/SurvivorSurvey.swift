@@ -1,0 +1,83 @@
+import RoostCluster
+import RoostConsensus
+package import RoostModel
+package import RoostProtocol
+package import RoostStorage
+
+/// What one survivor holds, for a plan that takes in several (`UnsafeRecovery`).
+package struct SurvivorSurvey: Sendable, Equatable {
+    package struct Replica: Sendable, Equatable {
+        package var partition: PartitionID
+        /// The highest it has heard of.
+        package var term: UInt64
+        package var lastIndex: UInt64
+        package var lastTerm: UInt64
+        /// Known to it as committed and applied; what follows may or may not have been accepted.
+        package var appliedIndex: UInt64
+        /// No row is damaged without which it can't start.
+        package var isWhole: Bool
+        package var configuration: RaftConfiguration
+        package init(
+            partition: PartitionID, term: UInt64, lastIndex: UInt64, lastTerm: UInt64, appliedIndex: UInt64,
+            isWhole: Bool, configuration: RaftConfiguration
+        ) {
+            self.partition = partition
+            self.term = term
+            self.lastIndex = lastIndex
+            self.lastTerm = lastTerm
+            self.appliedIndex = appliedIndex
+            self.isWhole = isWhole
+            self.configuration = configuration
+        }
+    }
+
+    package var node: NodeID
+    package var store: StoreID
+    package var record: FoundingRecord
+    /// Random: goes into the id of the new generation, so that no two recoveries make the same.
+    package var nonce: UInt64
+    /// Of the partitions that it has a log of, ascending.
+    package var replicas: [Replica]
+
+    package var peer: RaftPeer { RaftPeer(node: node, store: store) }
+
+    package init(node: NodeID, store: StoreID, record: FoundingRecord, nonce: UInt64, replicas: [Replica]) {
+        self.node = node
+        self.store = store
+        self.record = record
+        self.nonce = nonce
+        self.replicas = replicas
+    }
+
+    /// Nil where the data directory holds no part of a founded cluster.
+    package init?(
+        node: NodeID, facts: NodeFacts?, nonce: UInt64,
+        load: (PartitionID) throws(StoreError) -> RestoredPartition
+    ) throws(StoreError) {
+        guard let facts, let record = facts.founded else { return nil }
+        let layout = Placement.layout(
+            partitions: Int(record.partitions), among: record.members.map(\.node), count: Int(record.replication))
+        let founders = Dictionary(uniqueKeysWithValues: record.members.map { ($0.node, $0.store) })
+        var replicas: [Replica] = []
+        for number in layout.indices {
+            let id = PartitionID(UInt16(number))
+            let restored = try load(id)
+            guard restored.lastIndex > 0 else { continue }
+            var configuration = RaftConfiguration(
+                voters: layout[number].compactMap { node in founders[node].map { RaftPeer(node: node, store: $0) } })
+            for entry in restored.configurations {
+                var payload = entry.payload
+                if let later = RaftConfiguration(decoding: &payload) { configuration = later }
+            }
+            let lastTerm = restored.termRuns.last?.term ?? 0
+            replicas.append(
+                Replica(
+                    partition: id, term: max(restored.hardState.term, lastTerm), lastIndex: restored.lastIndex,
+                    lastTerm: lastTerm, appliedIndex: restored.state.appliedIndex,
+                    isWhole: restored.missing.isEmpty, configuration: configuration))
+        }
+        self.init(node: node, store: facts.store, record: record, nonce: nonce, replicas: replicas)
+    }
+
+    package func replica(of partition: PartitionID) -> Replica? { replicas.first { $0.partition == partition } }
+}
