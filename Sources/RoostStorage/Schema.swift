@@ -20,6 +20,7 @@ enum Schema {
         migrator.registerMigration("2-retention", migrate: addRetention)
         migrator.registerMigration("2-checksums", migrate: Checksums.add)
         migrator.registerMigration("3-calls", migrate: createCalls)
+        migrator.registerMigration("3-flags", migrate: renameDisabled)
         return migrator
     }
 
@@ -119,6 +120,11 @@ enum Schema {
                     oldest INTEGER NOT NULL, answer INTEGER NOT NULL, idx INTEGER NOT NULL, crc INTEGER NOT NULL,
                     PRIMARY KEY (partition, node, store, id)) WITHOUT ROWID;
                 """)
+    }
+
+    /// What was 0 or 1 is now the lowest of several bits, so the checksums stay right.
+    private static func renameDisabled(_ db: Database) throws {
+        try db.execute(sql: "ALTER TABLE accounts RENAME COLUMN disabled TO flags")
     }
 
     /// The tables with a column `partition` that hold state derived from the log.
