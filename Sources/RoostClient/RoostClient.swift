@@ -117,6 +117,17 @@ public final class RoostClient: Sendable {
         try await get("/api/presence/\(user)", [], token)
     }
 
+    public func settings(token: String) async throws(RoostError) -> AccountSettings {
+        try await get("/api/settings", [], token)
+    }
+
+    @discardableResult
+    public func change(settings: AccountSettings, token: String) async throws(RoostError) -> AccountSettings {
+        let body = try HTTPAnswers.encode(settings)
+        let answer = try await transport.call("PUT", "/api/settings", token: token, body: body, repeatable: true)
+        return try HTTPAnswers.decode(AccountSettings.self, from: answer)
+    }
+
     /// Any call of the API. `target` is path and query behind `/api`, with a leading slash. Asked again of other
     /// servers only where that is safe: for GET.
     public func call(

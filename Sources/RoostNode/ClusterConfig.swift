@@ -38,10 +38,14 @@ package struct ClusterConfig: Sendable, Equatable {
         /// From accepting a connection to the end of its HTTP head.
         package var handshakeMilliseconds = 10_000
         package var maxConnections = 100_000
+        /// Sessions that a node opens; those beyond are told when to come back.
+        package var maxSessionOpensPerSecond = 400
         /// Unacknowledged messages per session.
         package var window = 256
         /// Sends of one session not yet answered; beyond it the session's socket is not read.
         package var maxPendingSends = 256
+        /// Users whom one session may watch.
+        package var maxPresenceSubscriptions = 512
         /// Queue of one link to a peer; beyond it streams end and are opened again.
         package var maxLinkQueueBytes = 67_108_864
         package init() {}
@@ -64,6 +68,10 @@ package struct ClusterConfig: Sendable, Equatable {
         /// A socket that took nothing for so long is closed with 4408.
         package var writeTimeoutMilliseconds = 30_000
         package var presenceBatchMilliseconds = 30
+        /// Who is back within this was never offline, for those who watch him.
+        package var presenceDebounceMilliseconds = 3_000
+        /// Whether a session may still watch whom it watches is looked at so often.
+        package var presenceRecheckSeconds = 300
         package var cursorCommitMilliseconds = 1_000
         package var streamStatusMilliseconds = 1_000
         package var drainMilliseconds = 5_000

@@ -3,6 +3,8 @@ package import Synchronization
 /// What the node counts of itself, for `/metrics`. Written on the core executor, read from anywhere.
 package final class NodeCounters: Sendable {
     package let sessionsOpened = Atomic<UInt64>(0)
+    /// Told to come back later.
+    package let sessionsPutOff = Atomic<UInt64>(0)
     package let sessionsReplaced = Atomic<UInt64>(0)
     package let framesReceived = Atomic<UInt64>(0)
     package let framesRejected = Atomic<UInt64>(0)
@@ -12,6 +14,7 @@ package final class NodeCounters: Sendable {
     /// Delivered from the log rather than from the stream.
     package let redelivered = Atomic<UInt64>(0)
     package let acknowledged = Atomic<UInt64>(0)
+    package let presenceTold = Atomic<UInt64>(0)
     package let unavailable = Atomic<UInt64>(0)
     package let elections = Atomic<UInt64>(0)
     package let proposalsResent = Atomic<UInt64>(0)

@@ -40,7 +40,9 @@ extension Command {
     /// has an id, an account its salt, a cursor or a floor never goes back.
     public var needsIdentity: Bool {
         switch self {
-        case .setAccountDisabled, .registerDevice, .createConversation, .changeMembers, .dropCursors: true
+        case .setAccountDisabled, .setLastSeenHidden, .registerDevice, .createConversation, .changeMembers,
+            .dropCursors:
+            true
         case .send, .createAccount, .advanceCursors, .addSigningKey, .limited, .called, .seeDevices, .forgetDevices,
             .raiseFloors, .raiseIDFloors:
             false

@@ -60,6 +60,7 @@ public enum ClientFrame: Sendable, Equatable {
     case send(ClientSend)
     /// Everything up to this delivery number.
     case ack(UInt64)
+    case subscribe(ClientSubscription)
 
     /// Longest `to_user`, in bytes.
     public static let maxUserText = 1024
@@ -67,7 +68,7 @@ public enum ClientFrame: Sendable, Equatable {
     public static let maxType = WireBounds.messageType
 
     private static let keys: [StaticString] = [
-        "op", "id", "conversation_id", "to_user", "toUser", "type", "content", "n",
+        "op", "id", "conversation_id", "to_user", "toUser", "type", "content", "n", "presence",
     ]
     private enum Key {
         static let op = 0
@@ -78,6 +79,7 @@ public enum ClientFrame: Sendable, Equatable {
         static let type = 5
         static let content = 6
         static let n = 7
+        static let presence = 8
     }
 
     /// Reads the readable bytes of `text`. Content longer than `contentLimit` bytes is `too_large`. A member of ours that
@@ -116,8 +118,14 @@ public enum ClientFrame: Sendable, Equatable {
             }
             guard let n = object.unsigned(value) else { throw invalid("n", "a whole number from 0 on", id) }
             return .ack(n)
+        case "subscribe":
+            guard let value = object[Key.presence] else {
+                throw ClientFrameError(code: .missingField, detail: "presence is missing", id: id)
+            }
+            guard let users = object.uuids(value) else { throw invalid("presence", "an array of user ids", id) }
+            return .subscribe(ClientSubscription(id: id, users: users.map { UserID($0) }))
         default:
-            throw ClientFrameError(code: .unknownOp, detail: "op is neither send nor ack", id: id)
+            throw ClientFrameError(code: .unknownOp, detail: "op is none of send, ack and subscribe", id: id)
         }
     }
 
@@ -175,6 +183,7 @@ extension ClientFrame {
         case .ack(let n):
             buffer.writeStaticString("{\"op\":\"ack\",\"n\":")
             buffer.writeJSON(number: n)
+        case .subscribe(let subscription): subscription.write(into: &buffer)
         case .send(let send):
             buffer.writeStaticString("{\"op\":\"send\"")
             if let id = send.id {

@@ -28,6 +28,8 @@ public indirect enum Command: Sendable, Equatable {
     case raiseIDFloors([FloorRaise])
     /// A command that is applied once, however often it stands in the log.
     case called(CallIdentity, Command)
+    /// Whether others see when the user was online last.
+    case setLastSeenHidden(user: UserID, hidden: Bool)
 }
 
 extension Command {
@@ -105,17 +107,20 @@ public struct AccountRecord: Sendable, Equatable {
     public var passwordHash: String
     public var role: AccountRole
     public var disabled: Bool
+    /// Others do not see when he was online last.
+    public var hidesLastSeen: Bool
     /// Microseconds since 1970.
     public var createdAt: Int64
     public init(
         user: UserID, username: String, passwordHash: String, role: AccountRole, disabled: Bool = false,
-        createdAt: Int64
+        hidesLastSeen: Bool = false, createdAt: Int64
     ) {
         self.user = user
         self.username = username
         self.passwordHash = passwordHash
         self.role = role
         self.disabled = disabled
+        self.hidesLastSeen = hidesLastSeen
         self.createdAt = createdAt
     }
 }

@@ -20,6 +20,7 @@ enum CommandTag: UInt8 {
     case raiseFloors = 14
     case raiseIDFloors = 15
     case called = 16
+    case setLastSeenHidden = 17
 }
 
 extension Command: WireValue {
@@ -77,6 +78,10 @@ extension Command: WireValue {
             buffer.writeByte(CommandTag.called.rawValue)
             identity.encode(into: &buffer)
             command.encode(into: &buffer)
+        case .setLastSeenHidden(let user, let hidden):
+            buffer.writeByte(CommandTag.setLastSeenHidden.rawValue)
+            buffer.writeID(user)
+            buffer.writeFlag(hidden)
         }
     }
 
@@ -118,6 +123,8 @@ extension Command: WireValue {
             let command = try Command(reading: &buffer)
             guard command.needsIdentity else { throw .invalid("called command") }
             self = .called(identity, command)
+        case .setLastSeenHidden:
+            self = .setLastSeenHidden(user: try buffer.readID(), hidden: try buffer.readFlag("hidden"))
         }
     }
 }

@@ -52,6 +52,22 @@ struct JSONObject {
         return UUID128(utf8: inner(value))
     }
 
+    /// The UUIDs that an array of strings spells; nil for anything else.
+    func uuids(_ value: JSONValue) -> [UUID128]? {
+        guard value.kind == .array else { return nil }
+        var scanner = JSONScanner(bytes)
+        scanner.skip(to: value.range.lowerBound)
+        var found: [UUID128]? = []
+        do {
+            try scanner.array(depth: 0) { element in
+                if let uuid = self.uuid(element) { found?.append(uuid) } else { found = nil }
+            }
+        } catch {
+            return nil
+        }
+        return found
+    }
+
     /// A number without sign, fraction and exponent.
     func unsigned(_ value: JSONValue) -> UInt64? {
         guard value.kind == .number else { return nil }

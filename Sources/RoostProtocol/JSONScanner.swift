@@ -48,7 +48,7 @@ struct JSONScanner {
             try object(depth: depth) { _, _ in }
             return JSONValue(kind: .object, range: start..<at)
         case UInt8(ascii: "["):
-            try array(depth: depth)
+            try array(depth: depth) { _ in }
             return JSONValue(kind: .array, range: start..<at)
         case UInt8(ascii: "-"), UInt8(ascii: "0")...UInt8(ascii: "9"):
             try number()
@@ -92,13 +92,14 @@ struct JSONScanner {
         }
     }
 
-    private mutating func array(depth: Int) throws(JSONError) {
+    /// An array, whose first byte is next, with its elements handed out in their order.
+    mutating func array(depth: Int, _ element: (JSONValue) -> Void) throws(JSONError) {
         guard depth < Self.maxDepth else { throw error("nested deeper than 64") }
         at += 1
         skipSpace()
         if take(UInt8(ascii: "]")) { return }
         while true {
-            _ = try value(depth: depth + 1)
+            element(try value(depth: depth + 1))
             skipSpace()
             if take(UInt8(ascii: "]")) { return }
             guard take(UInt8(ascii: ",")) else { throw error("a comma or the array's end should be here") }

@@ -16,6 +16,8 @@ private enum ReadTag: UInt8 {
     case pending = 12
     case backlog = 13
     case knownDevices = 14
+    case lastSeen = 15
+    case contacts = 16
     case replica = 20
 }
 
@@ -37,6 +39,13 @@ extension ReadRequest: WireValue {
         case .knownDevices(let users):
             buffer.writeByte(ReadTag.knownDevices.rawValue)
             buffer.writeArray(users)
+        case .lastSeen(let users):
+            buffer.writeByte(ReadTag.lastSeen.rawValue)
+            buffer.writeArray(users)
+        case .contacts(let user, let among):
+            buffer.writeByte(ReadTag.contacts.rawValue)
+            buffer.writeID(user)
+            buffer.writeArray(among)
         case .openSession(let user, let device):
             buffer.writeByte(ReadTag.openSession.rawValue)
             buffer.writeID(user)
@@ -94,6 +103,8 @@ extension ReadRequest: WireValue {
                 after: try buffer.readOptional("after"), limit: try buffer.readVarint(as: UInt32.self, "limit"))
         case .devices: self = .devices(try buffer.readID())
         case .knownDevices: self = .knownDevices(try buffer.readArray())
+        case .lastSeen: self = .lastSeen(try buffer.readArray())
+        case .contacts: self = .contacts(of: try buffer.readID(), among: try buffer.readArray())
         case .openSession: self = .openSession(user: try buffer.readID(), device: try buffer.readDevice())
         case .conversation: self = .conversation(try buffer.readID())
         case .conversations: self = .conversations(try buffer.readID())
@@ -137,6 +148,8 @@ private enum ResponseTag: UInt8 {
     case none = 13
     case rejected = 14
     case backlog = 15
+    case lastSeen = 16
+    case users = 17
     case replica = 20
 }
 
@@ -156,6 +169,8 @@ extension ReadResponse: WireValue {
         case .account(let account): put(.account, account)
         case .accounts(let accounts): put(.accounts, accounts)
         case .devices(let devices): put(.devices, devices)
+        case .lastSeen(let users): put(.lastSeen, users)
+        case .users(let users): put(.users, users)
         case .session(let grant): put(.session, grant)
         case .conversation(let snapshot): put(.conversation, snapshot)
         case .conversations(let snapshots): put(.conversations, snapshots)
@@ -183,6 +198,8 @@ extension ReadResponse: WireValue {
         case .account: self = .account(try AccountRecord(reading: &buffer))
         case .accounts: self = .accounts(try buffer.readArray())
         case .devices: self = .devices(try buffer.readArray())
+        case .lastSeen: self = .lastSeen(try buffer.readArray())
+        case .users: self = .users(try buffer.readArray())
         case .session: self = .session(try SessionGrant(reading: &buffer))
         case .conversation: self = .conversation(try ConversationSnapshot(reading: &buffer))
         case .conversations: self = .conversations(try buffer.readArray())
@@ -197,6 +214,21 @@ extension ReadResponse: WireValue {
         case .none: self = .none
         case .rejected: self = .rejected(try buffer.readTag("rejection"))
         }
+    }
+}
+
+extension UserLastSeen: WireValue {
+    static var minimumSize: Int { 18 }
+
+    func encode(into buffer: inout ByteBuffer) {
+        buffer.writeID(user)
+        buffer.writeFlag(isHidden)
+        buffer.writeArray(devices)
+    }
+
+    init(reading buffer: inout ByteBuffer) throws(PeerCodecError) {
+        self.init(
+            user: try buffer.readID(), isHidden: try buffer.readFlag("hidden"), devices: try buffer.readArray())
     }
 }
 

@@ -9,6 +9,10 @@ public enum ReadRequest: Sendable, Equatable {
     case devices(UserID)
     /// The devices of several users of the partition, together.
     case knownDevices([UserID])
+    /// Of several users of the partition: what tells when they were online last.
+    case lastSeen([UserID])
+    /// Those of `among` with whom `user` shares a conversation of the partition now.
+    case contacts(of: UserID, among: [UserID])
     /// Gives the session a generation; `device` must be registered. Answered with `.session`, or `.none` where the
     /// device is not known yet.
     case openSession(user: UserID, device: DeviceID)
@@ -35,6 +39,8 @@ public enum ReadResponse: Sendable, Equatable {
     case account(AccountRecord)
     case accounts([AccountRecord])
     case devices([DeviceRecord])
+    case lastSeen([UserLastSeen])
+    case users([UserID])
     case session(SessionGrant)
     case conversation(ConversationSnapshot)
     case conversations([ConversationSnapshot])
@@ -50,6 +56,19 @@ public enum ReadResponse: Sendable, Equatable {
     /// There is no such thing.
     case none
     case rejected(Rejection)
+}
+
+/// What the log tells of when a user was online last.
+public struct UserLastSeen: Sendable, Equatable {
+    public var user: UserID
+    /// It is not for others to see.
+    public var isHidden: Bool
+    public var devices: [DeviceRecord]
+    public init(user: UserID, isHidden: Bool, devices: [DeviceRecord]) {
+        self.user = user
+        self.isHidden = isHidden
+        self.devices = devices
+    }
 }
 
 /// What a device reads next in a conversation.

@@ -9,7 +9,7 @@ extension AccountRecord: WireValue {
         buffer.writeText(username)
         buffer.writeText(passwordHash)
         buffer.writeByte(role.rawValue)
-        buffer.writeFlag(disabled)
+        buffer.writeByte(flags)
         buffer.writeInteger(createdAt)
     }
 
@@ -17,7 +17,22 @@ extension AccountRecord: WireValue {
         self.init(
             user: try buffer.readID(), username: try buffer.readText("username"),
             passwordHash: try buffer.readText("password hash"), role: try buffer.readTag("account role"),
-            disabled: try buffer.readFlag("disabled"), createdAt: try buffer.readFixed())
+            createdAt: 0)
+        guard set(flags: try buffer.readFixed()) else { throw .invalid("account flags") }
+        createdAt = try buffer.readFixed()
+    }
+}
+
+extension AccountRecord {
+    /// Bit 0: disabled; bit 1: hides when he was last seen.
+    public var flags: UInt8 { (disabled ? 1 : 0) | (hidesLastSeen ? 2 : 0) }
+
+    /// False, and nothing is set, where there is a bit that is not known.
+    public mutating func set(flags: UInt8) -> Bool {
+        guard flags < 4 else { return false }
+        disabled = flags & 1 != 0
+        hidesLastSeen = flags & 2 != 0
+        return true
     }
 }
 

@@ -37,6 +37,8 @@ public enum ServerFrame: Sendable, Equatable {
     case accepted(AcceptedFrame)
     case error(ServerError)
     case skipped(SkippedFrame)
+    case presence(PresenceFrame)
+    case subscribed(SubscribedFrame)
     /// A frame of a newer server: to be ignored.
     case unknown(op: String)
 
@@ -63,11 +65,12 @@ private struct FieldReader {
     enum Field: Int, CaseIterable {
         case op, id, conversation, seq, sender, origin, type, content, sentAt, n, session, node, user, device, heartbeat
         case maxFrame, window, incomplete, code, detail, retryable, retryAfter, from, to
+        case status, lastSeen, refused
     }
     static let keys: [StaticString] = [
         "op", "id", "conversation_id", "seq", "sender_id", "origin_device_id", "type", "content", "sent_at", "n",
         "session", "node_id", "user_id", "device_id", "heartbeat", "max_frame", "window", "incomplete", "code",
-        "detail", "retryable", "retry_after_ms", "from", "to",
+        "detail", "retryable", "retry_after_ms", "from", "to", "status", "last_seen", "refused",
     ]
 
     let object: JSONObject
@@ -107,6 +110,12 @@ private struct FieldReader {
             return .skipped(
                 SkippedFrame(
                     conversation: try identifier(.conversation), from: try number(.from), to: try number(.to)))
+        case "subscribed":
+            return .subscribed(
+                SubscribedFrame(
+                    id: has(.id) ? try identifier(.id) : nil, refused: has(.refused) ? try users(.refused) : [])
+            )
+        case "presence": return .presence(try presence())
         default: return .unknown(op: op)
         }
     }
@@ -119,6 +128,16 @@ private struct FieldReader {
             id: try identifier(.id), conversation: try identifier(.conversation), seq: try number(.seq),
             sender: try identifier(.sender), originDevice: try device(.origin), type: try string(.type),
             content: content, sentAt: try time(.sentAt))
+    }
+
+    private func presence() throws(ServerFrameError) -> PresenceFrame {
+        let status: PresenceStatus
+        switch try string(.status) {
+        case "online": status = .online
+        case "offline": status = .offline(lastSeen: has(.lastSeen) ? try time(.lastSeen) : nil)
+        default: throw wrong(.status)
+        }
+        return PresenceFrame(user: try identifier(.user), status: status)
     }
 
     private func welcome() throws(ServerFrameError) -> WelcomeFrame {
@@ -164,6 +183,11 @@ private struct FieldReader {
     private func identifier<Kind>(_ field: Field) throws(ServerFrameError) -> Identifier<Kind> {
         guard let uuid = object.uuid(try value(field)) else { throw wrong(field) }
         return Identifier(uuid)
+    }
+
+    private func users(_ field: Field) throws(ServerFrameError) -> [UserID] {
+        guard let uuids = object.uuids(try value(field)) else { throw wrong(field) }
+        return uuids.map { UserID($0) }
     }
 
     private func device(_ field: Field) throws(ServerFrameError) -> DeviceID {

@@ -16,6 +16,8 @@ package enum Promise: String, Sendable, CaseIterable, Comparable {
     case boundedMemory = "bounded-memory"
     /// One account per name.
     case oneAccount = "one-account"
+    /// Who watches a user is told how he stands, never the same twice in a row, and offline only when he stays away.
+    case presence
     /// After the faults everything comes right by itself.
     case selfHealing = "self-healing"
 

@@ -253,6 +253,7 @@ package final class SimulationCluster: @unchecked Sendable {
     package func register(_ session: SimulationSession, at node: NodeID) {
         sessions[node, default: []].removeAll { $0.closeCode != nil }
         sessions[node, default: []].append(session)
+        session.node = node
     }
 
     // MARK: Running

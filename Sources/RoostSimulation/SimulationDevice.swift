@@ -61,6 +61,10 @@ package final class SimulationDevice: @unchecked Sendable {
     package var onAccepted: ((SimulationDevice, Sent, AcceptedFrame) -> Void)?
     /// Refused for good, after whatever many attempts.
     package var onRefused: ((SimulationDevice, Sent, ErrorCode) -> Void)?
+    /// Whom it watches, in all its sessions.
+    package private(set) var watched: [UserID] = []
+    private var watchID: MessageID?
+    package var onPresence: ((SimulationDevice, PresenceFrame) -> Void)?
     package var onMessage: ((SimulationDevice, Message) -> Void)?
 
     package init(user: UserID, device: DeviceID, cluster: SimulationCluster) {
@@ -163,6 +167,7 @@ package final class SimulationDevice: @unchecked Sendable {
         }
         cluster.register(session, at: node)
         session.attach(pending)
+        if !watched.isEmpty { subscribe() }
         flushing = false
         flush()
     }
@@ -196,6 +201,31 @@ package final class SimulationDevice: @unchecked Sendable {
             \(user) \(device): \(session == nil ? "not connected" : "at \(home?.name ?? "?")"), \(outbox.count) waiting, \
             \(sessions.count) sessions, \(refusals) refusals, closes \(closes.suffix(8)), \(state ?? "")
             """
+    }
+
+    // MARK: Watching
+
+    package func watch(_ users: [UserID]) {
+        watched = users.sorted()
+        subscribe()
+    }
+
+    private func subscribe() {
+        guard let session, session.closeCode == nil else { return }
+        let id = MessageID(.version4(using: &ids))
+        watchID = id
+        session.watch(watched, id: id)
+    }
+
+    /// True where the error is about what it watches.
+    private func refusedWatch(_ error: ServerError) -> Bool {
+        guard error.id != nil, error.id == watchID else { return false }
+        guard error.retryable else { return true }
+        let id = watchID
+        cluster.executor.schedule(after: UInt64(error.retryAfterMilliseconds ?? 500) * 1_000_000) { [weak self] in
+            if let self, self.watchID == id { self.subscribe() }
+        }
+        return true
     }
 
     // MARK: Sending
@@ -255,7 +285,9 @@ package final class SimulationDevice: @unchecked Sendable {
             onMessage?(self, message)
         case .skipped(let frame): skipped.append(frame)
         case .accepted(let answer): takeAccepted(answer)
+        case .presence(let told): onPresence?(self, told)
         case .error(let error):
+            if refusedWatch(error) { return }
             guard let id = error.id else { return }
             cluster.note("\(user) \(device): \(id) is refused: \(error.codeText)")
             if error.retryable {

@@ -112,7 +112,7 @@ package struct SimulationRun {
     }
 
     private mutating func check() {
-        breaches += watch.breaches + history.breaches + cluster.checkInvariants()
+        breaches += watch.breaches + history.breaches + cluster.checkInvariants() + workload.breachesOfPresence()
         // Nothing is done to disks that asks for that.
         breaches += cluster.condemned.sorted { $0.key < $1.key }.map {
             Breach(.selfHealing, "the database of \($0.key) is set aside: \($0.value)")
@@ -185,6 +185,7 @@ package struct SimulationRun {
             left += cluster.nodeIDs.flatMap { id in cluster.onNode(id) { $0.unfinished() } ?? [] }
                 .map { Breach(.selfHealing, $0) }
             left += presenceDifferences()
+            left += workload.breachesOfPresence(atRest: usersOnline())
             if !cluster.isServing { left.append(Breach(.selfHealing, "not every node serves")) }
             if left.isEmpty { return }
         }
@@ -203,6 +204,12 @@ package struct SimulationRun {
             let surplus = view.filter { !truth.contains($0) }
             return Breach(.selfHealing, "presence at \(id): lacks \(lacks.prefix(3)), surplus \(surplus.prefix(3))")
         }
+    }
+
+    private func usersOnline() -> Set<UserID> {
+        Set(
+            cluster.nodeIDs.flatMap { id in cluster.onNode(id) { $0.ownSessions() } ?? [] }
+                .compactMap { $0.split(separator: " ").first.flatMap { UserID(String($0)) } })
     }
 
     /// All was acknowledged: who connects now has nothing to be told again, once cursors are committed.

@@ -17,6 +17,18 @@ package final class SimulationSession: SessionSocket, @unchecked Sendable {
     package private(set) var messages: [Message] = []
     package private(set) var accepted: [AcceptedFrame] = []
     package private(set) var errors: [ServerError] = []
+    /// What it was told last of each user.
+    package private(set) var presence: [UserID: PresenceStatus] = [:]
+    /// Everybody it ever wanted to watch, and the lists that are not answered.
+    private var watched: Set<UserID> = []
+    private var lists: [MessageID: [UserID]] = [:]
+    /// Whom it watches.
+    package private(set) var watches: [UserID] = []
+    package private(set) var refusedToWatch: [UserID] = []
+    /// Where it is.
+    package internal(set) var node: NodeID?
+    /// Virtual nanoseconds.
+    package private(set) var endedAt: UInt64?
     package private(set) var closeCode: UInt16?
     package private(set) var welcome: WelcomeFrame?
     package private(set) var isCaughtUp = false
@@ -85,6 +97,20 @@ package final class SimulationSession: SessionSocket, @unchecked Sendable {
         case .error(let error):
             errors.append(error)
             if let id = error.id { unanswered[id] = nil }
+        case .presence(let told):
+            if !watched.contains(told.user) { breaches.append(Breach(.presence, "told of \(told.user) unasked")) }
+            if presence[told.user]?.isOnline == told.status.isOnline {
+                breaches.append(Breach(.presence, "told twice: \(told)"))
+            }
+            presence[told.user] = told.status
+        case .subscribed(let answer):
+            guard let id = answer.id, let list = lists[id] else {
+                breaches.append(Breach(.presence, "an answer to nothing: \(answer)"))
+                break
+            }
+            refusedToWatch = answer.refused
+            watches = list.filter { !answer.refused.contains($0) }
+            presence = presence.filter { watches.contains($0.key) }
         case .caughtUp(let incomplete):
             if !incomplete { caughtUps += 1 }
             if caughtUps > 1 { breaches.append(Breach(.sessionOrder, "caught up twice")) }
@@ -139,6 +165,14 @@ package final class SimulationSession: SessionSocket, @unchecked Sendable {
         sendFrames([ByteBuffer(string: "{\"op\":\"ack\",\"n\":\(n)}")])
     }
 
+    package func watch(_ users: [UserID], id: MessageID) {
+        watched.formUnion(users)
+        lists[id] = users
+        var buffer = ByteBuffer()
+        ClientFrame.subscribe(ClientSubscription(id: id, users: users)).write(into: &buffer)
+        executor.perform { sendFrames([buffer]) }
+    }
+
     /// Everything delivered so far.
     package func acknowledgeAll() {
         executor.perform { sendAck(lastNumber) }
@@ -180,6 +214,7 @@ package final class SimulationSession: SessionSocket, @unchecked Sendable {
     private func ended(_ code: UInt16) {
         guard closeCode == nil else { return }
         closeCode = code
+        endedAt = executor.now
         onClose?(code)
     }
 

@@ -70,6 +70,7 @@ package final class Workload {
             }
         }
         for device in devices { device.connect() }
+        for device in devices where random(0...2) > 0 { watchSomebody(by: device) }
         return cluster.run(milliseconds: 20_000) { devices.allSatisfy(\.isCaughtUp) }
     }
 
@@ -82,6 +83,7 @@ package final class Workload {
             history.accepted(sent, answer, by: device)
         }
         device.onRefused = { [history] device, sent, code in history.refused(sent, of: device.user, as: code) }
+        device.onPresence = { [weak self] in self?.judge($1, at: $0) }
         device.onMessage = { [history] in history.saw($1, by: $0) }
         return device
     }
@@ -125,6 +127,7 @@ package final class Workload {
         case 11: raceForName()
         case 12, 13: repeatSomething()
         case 14: reuseSomething()
+        case 16: watchSomebody()
         default: break
         }
     }
@@ -179,6 +182,58 @@ package final class Workload {
         var send = sent.send
         send.content = ByteBuffer(string: "\"another\"")
         device.reuse(send)
+    }
+
+    // MARK: Presence
+
+    /// Everybody shares the channel with everybody, but for one who shares nothing.
+    private func watchSomebody(by device: SimulationDevice? = nil) {
+        guard let device = device ?? pick(devices) else { return }
+        var users = names.filter { _ in random(0...2) > 0 }.map { UserID(foldedUsername: $0) }
+        if random(0...4) == 0 { users.append(stranger) }
+        device.watch(users)
+    }
+
+    private var stranger: UserID { UserID(foldedUsername: "judged") }
+    private var presenceBreaches: [Breach] = []
+
+    /// Offline is not said before the debounce is over: not of one whom the node that says it had connected itself.
+    private func judge(_ told: PresenceFrame, at device: SimulationDevice) {
+        func broke(_ text: String) {
+            presenceBreaches.append(Breach(.presence, "\(device.user) \(device.device): \(told.user) \(text)"))
+        }
+        if told.user == stranger { broke("is a stranger") }
+        guard !told.status.isOnline, let home = device.home else { return }
+        // Less what a clock may be fast.
+        let debounce = UInt64(cluster.configuration.timing.presenceDebounceMilliseconds) * 950_000
+        for other in devices where other.user == told.user {
+            for session in other.sessions.suffix(8) where session.node == home && session.welcome != nil {
+                let since = session.endedAt.map { cluster.executor.now - $0 } ?? 0
+                if since < debounce { broke("is told to be offline after \(since / 1_000_000) ms") }
+            }
+        }
+    }
+
+    /// What holds of presence so far, and, at rest, whether everybody knows how those stand whom he watches.
+    func breachesOfPresence(atRest online: Set<UserID>? = nil) -> [Breach] {
+        guard let online else { return presenceBreaches }
+        return presenceBreaches
+            + devices.flatMap { device -> [Breach] in
+                guard let session = device.session else { return [] }
+                let wanted = device.watched.filter { $0 != stranger }
+                guard session.watches == wanted else {
+                    let text = "\(device.user) \(device.device) watches \(session.watches), not \(wanted)"
+                    return [Breach(.presence, text)]
+                }
+                return wanted.compactMap { user in
+                    let told = session.presence[user]
+                    if told?.isOnline == online.contains(user) { return nil }
+                    let text = told.map { "\($0)" } ?? "told nothing"
+                    return Breach(
+                        .presence,
+                        "\(device.user) \(device.device) of \(user): \(text), online: \(online.contains(user))")
+                }
+            }
     }
 
     private func ask<T: Sendable>(

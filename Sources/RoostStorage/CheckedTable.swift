@@ -25,7 +25,7 @@ enum CheckedTable: UInt64, CaseIterable, Sendable {
         case .accounts:
             (
                 "accounts", 2,
-                ["partition", "user", "username", "password_hash", "role", "disabled", "created_at"]
+                ["partition", "user", "username", "password_hash", "role", "flags", "created_at"]
             )
         case .devices: ("devices", 3, ["partition", "user", "device", "start_at", "created_at", "seen_at"])
         case .signingKeys: ("signing_keys", 2, ["partition", "id", "secret", "created_at"])

@@ -22,6 +22,7 @@ enum Schema {
         migrator.registerMigration("2-checksums", migrate: Checksums.add)
         migrator.registerMigration("3-calls", migrate: createCalls)
         migrator.registerMigration("3-commits", migrate: createCommits)
+        migrator.registerMigration("3-flags", migrate: renameDisabled)
         return migrator
     }
 
@@ -130,6 +131,11 @@ enum Schema {
                 CREATE TABLE commits (
                     id INTEGER PRIMARY KEY CHECK (id = 1), number INTEGER NOT NULL, crc INTEGER NOT NULL);
                 """)
+    }
+
+    /// What was 0 or 1 is now the lowest of several bits, so the checksums stay right.
+    private static func renameDisabled(_ db: Database) throws {
+        try db.execute(sql: "ALTER TABLE accounts RENAME COLUMN disabled TO flags")
     }
 
     /// The tables with a column `partition` that hold state derived from the log.

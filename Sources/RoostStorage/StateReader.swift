@@ -29,9 +29,13 @@ struct StateReader {
 
     private func accounts() throws -> [AccountRecord] {
         try partitioned(.accounts, by: "user") { row in
-            AccountRecord(
+            var record = AccountRecord(
                 user: UserID(try row.uuid(1)), username: try row.text(2), passwordHash: try row.text(3),
-                role: try row.tag(4), disabled: try row.integer(5) != 0, createdAt: try row.integer(6))
+                role: try row.tag(4), createdAt: try row.integer(6))
+            guard record.set(flags: UInt8(clamping: try row.integer(5))) else {
+                throw StoreError.corrupt("a column holds unknown flags of an account")
+            }
+            return record
         }
     }
 

@@ -149,7 +149,7 @@ struct StateRowWriter {
         try statement.bind(record.username)
         try statement.bind(record.passwordHash)
         try statement.bind(Int64(record.role.rawValue))
-        try statement.bind(record.disabled ? 1 : 0)
+        try statement.bind(Int64(record.flags))
         try statement.bind(record.createdAt)
         try statement.bindChecksum()
         try statement.run()

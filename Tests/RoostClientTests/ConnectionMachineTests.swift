@@ -24,7 +24,75 @@ import Testing
         #expect((50...200).contains(delay))
         #expect(harness.machine.deadline == harness.now + UInt64(delay))
         harness.now += UInt64(delay)
-        #expect(harness.feed(.wake) == [.dial(server: 1)])
+        let dialled = harness.feed(.wake)
+        #expect(dialled == [.dial(server: 1)] || dialled == [.dial(server: 2)])
+    }
+
+    /// Clients of a node that drains do not all go to the same other; each tries every node before one again.
+    @Test func thoseWhoLeaveOneNodeSpread() {
+        var first: [Int: Int] = [:]
+        for seed in 0..<200 as Range<UInt64> {
+            var options = SessionOptions()
+            options.beginsWithFirstServer = true
+            options.serverCount = 5
+            var harness = MachineHarness()
+            harness.machine = ConnectionMachine(options: options, hasToken: true, random: SeededGenerator(seed: seed))
+            harness.open()
+            harness.feed(.closed(code: 1012, reason: "this node is draining: connect to another"))
+            var tried: [Int] = []
+            for _ in 0..<5 {
+                harness.now += UInt64(harness.retryIn ?? 0)
+                guard case .dial(let server)? = harness.feed(.wake).first else { break }
+                tried.append(server)
+                harness.feed(.dialFailed(.refused(status: 503, body: "", retryAfterSeconds: 2)))
+                #expect((2_000...3_000).contains(harness.retryIn ?? 0), "the server says when")
+            }
+            #expect(tried.sorted() == [0, 1, 2, 3, 4] && tried.last == 0, "\(tried)")
+            first[tried[0], default: 0] += 1
+        }
+        #expect(first.keys.sorted() == [1, 2, 3, 4] && first.values.allSatisfy { $0 > 25 }, "\(first)")
+    }
+
+    /// On each connection, and again where the server could not look it up.
+    @Test func subscribesOnEachConnection() throws {
+        func list(_ actions: [ConnectionMachine.Action]) -> ClientSubscription? {
+            for case .write(let frame) in actions {
+                if case .subscribe(let list)? = try? ClientFrame(parsing: frame, contentLimit: 0) { return list }
+            }
+            return nil
+        }
+        let users = [UserID(UUID128(high: 1, low: 1)), UserID(UUID128(high: 1, low: 2))]
+        var harness = MachineHarness()
+        harness.feed(.watch(users))
+        harness.open()
+        let first = try #require(list(harness.actions))
+        #expect(first.users == users)
+        harness.feed(
+            .received(
+                .error(
+                    ServerError(
+                        codeText: "unavailable", detail: "", retryable: true, retryAfterMilliseconds: 700,
+                        id: first.id))))
+        #expect(harness.notices.isEmpty)
+        harness.now = try #require(harness.machine.deadline)
+        let second = try #require(list(harness.feed(.wake)))
+        #expect(second.users == users && second.id != first.id)
+        harness.feed(.received(.subscribed(SubscribedFrame(id: second.id, refused: [users[1]]))))
+        #expect(harness.notices == [.presenceRefused([users[1]])])
+        let online = PresenceFrame(user: users[0], status: .online)
+        #expect(harness.feed(.received(.presence(online))) == [.tell(online)])
+        harness.feed(.closed(code: 1012, reason: ""))
+        harness.open()
+        let third = try #require(list(harness.actions))
+        #expect(third.users == users)
+        harness.feed(.received(.subscribed(SubscribedFrame(id: third.id, refused: [users[1]]))))
+        #expect(harness.feed(.received(.presence(online))) == [], "nothing has changed")
+        let offline = PresenceFrame(user: users[0], status: .offline(lastSeen: 5))
+        #expect(harness.feed(.received(.presence(offline))) == [.tell(offline)])
+        #expect(harness.machine.watched.known == [users[0]: .offline(lastSeen: 5)])
+        // Somebody else's error is told as before.
+        harness.refuse(nil, "invalid_field", retryable: false)
+        #expect(harness.notices.count == 1)
     }
 
     @Test(arguments: [1002, 1003, 1007, 1009, 4409] as [UInt16]) func stops(_ code: UInt16) {

@@ -141,10 +141,19 @@ extension ProcessSuite {
                     try await roost(
                         cluster, home: home, ["login", "--username", "alice", "--password", ProcessCluster.password]
                     ).code == 0)
+                let watch = try ChildProcess(
+                    try RoostProgram.path(), ["status", "--watch", "--config", "\(cluster.directory)/cluster.json"],
+                    log: "\(cluster.directory)/watch-\(newID())")
+                try await eventually("the table is there") { watch.output.contains("as node-1 sees it") }
                 try await cluster.kill(0)
                 try await eventually("it is missed") {
                     try await cluster.member(0, seenBy: 1)["status"].string == "dead"
                 }
+                try await eventually("it is seen to die") {
+                    watch.output.contains(#/(?m)^[0-9:]{8} node-1 is dead, was /#)
+                }
+                watch.kill(SIGINT)
+                #expect(try await watch.exited(within: .seconds(10)) == .code(0), "\(watch.output)")
                 let status = try await roost(cluster, home: home, ["status"])
                 #expect(status.code == 0 && status.output.contains("as node-2 sees it"), "\(status)")
                 #expect(status.output.contains(#/(?m)^node-1 +dead /#), "\(status)")

@@ -71,6 +71,20 @@ struct ClientFrameTests {
         #expect(try parse(#"{"op":"ack","n":18446744073709551615}"#) == .ack(.max))
     }
 
+    @Test("Subscriptions")
+    func subscribe() throws {
+        let user = Samples.user.description
+        #expect(
+            try parse(#"{"op":"subscribe","id":"\#(Self.id)","presence":["\#(user)", "\#(user.uppercased())" ]}"#)
+                == .subscribe(ClientSubscription(id: Samples.messageID, users: [Samples.user, Samples.user])))
+        #expect(try parse(#"{"op":"subscribe","presence":[ ]}"#) == .subscribe(ClientSubscription(users: [])))
+        var written = ByteBuffer()
+        let frame = ClientFrame.subscribe(
+            ClientSubscription(id: Samples.messageID, users: [Samples.user, Samples.other]))
+        frame.write(into: &written)
+        #expect(try ClientFrame(parsing: written, contentLimit: 0) == frame)
+    }
+
     private static let refused: [(text: String, code: ErrorCode, field: String)] = [
         ("", .invalidJSON, ""),
         ("{", .invalidJSON, ""),
@@ -84,6 +98,11 @@ struct ClientFrameTests {
         (#"{"to_user":"z","content":\#(String(repeating: "[", count: 70))"#, .invalidJSON, "64"),
         (#"{"op":"shout"}"#, .unknownOp, "op"),
         (#"{"op":""}"#, .unknownOp, "op"),
+        (#"{"op":"subscribe"}"#, .missingField, "presence"),
+        (#"{"op":"subscribe","presence":"x"}"#, .invalidField, "presence"),
+        (#"{"op":"subscribe","presence":["33333333"]}"#, .invalidField, "presence"),
+        (#"{"op":"subscribe","presence":["33333333-3333-4333-9333-333333333333",1]}"#, .invalidField, "presence"),
+        (#"{"op":"subscribe","presence":[],"presence":[]}"#, .invalidField, "presence"),
         (#"{"op":1}"#, .invalidField, "op"),
         (#"{"op":null}"#, .invalidField, "op"),
         (#"{"op":"ack"}"#, .missingField, "n"),

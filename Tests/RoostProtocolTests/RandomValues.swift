@@ -47,7 +47,7 @@ extension RandomValues {
     mutating func account() -> AccountRecord {
         AccountRecord(
             user: id(), username: text(), passwordHash: text(100), role: one(of: AccountRole.self), disabled: flag(),
-            createdAt: time())
+            hidesLastSeen: flag(), createdAt: time())
     }
     mutating func sighting() -> DeviceSighting { DeviceSighting(user: id(), device: device(), seenAt: time()) }
     mutating func deviceRecord() -> DeviceRecord {
@@ -77,7 +77,7 @@ extension RandomValues {
             order: SendOrder(session: SessionID(word()), run: number32(), counter: number(), base: number()))
     }
     mutating func command() -> Command {
-        switch below(16) {
+        switch below(17) {
         case 0: .send(send())
         case 1: .createAccount(account())
         case 2: .setAccountDisabled(user: id(), disabled: flag())
@@ -98,6 +98,7 @@ extension RandomValues {
         case 11: .raiseFloors(list { FloorRaise(conversation: $0.id(), seq: $0.number()) })
         case 12: .raiseIDFloors(list { FloorRaise(conversation: $0.id(), seq: $0.number()) })
         case 13: Command.send(send()).stripped(hash: word()) ?? .send(send())
+        case 15: .setLastSeenHidden(user: id(), hidden: flag())
         case 10:
             .limited(
                 CommandLimits(
@@ -211,7 +212,7 @@ extension RandomValues {
 
 extension RandomValues {
     mutating func read() -> ReadRequest {
-        switch below(14) {
+        switch below(16) {
         case 0: .account(id())
         case 1: .accounts(after: optional { $0.id() }, limit: number32())
         case 2: .devices(id())
@@ -230,11 +231,13 @@ extension RandomValues {
         case 10: .message(id())
         case 11: .pending(id(), devices: list { $0.deviceRecord() })
         case 12: .replica(index: number())
+        case 13: .lastSeen(list { $0.id() })
+        case 14: .contacts(of: id(), among: list { $0.id() })
         default: .backlog(conversation: id(), user: id(), after: number(), limit: number32())
         }
     }
     mutating func response() -> ReadResponse {
-        switch below(16) {
+        switch below(18) {
         case 0: .account(account())
         case 1: .accounts(list { $0.account() })
         case 2: .devices(list { $0.deviceRecord() })
@@ -255,6 +258,10 @@ extension RandomValues {
         case 11: .pending(list { DevicePending(device: $0.device(), count: $0.number()) })
         case 12: .none
         case 13: .rejected(one(of: Rejection.self))
+        case 15: .users(list { $0.id() })
+        case 16:
+            .lastSeen(
+                list { UserLastSeen(user: $0.id(), isHidden: $0.flag(), devices: $0.list { $0.deviceRecord() }) })
         case 14:
             .replica(
                 ReplicaStatus(

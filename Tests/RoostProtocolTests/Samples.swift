@@ -91,6 +91,7 @@ enum Samples {
                 CallIdentity(caller: RaftPeer(node: "node-1", store: store), id: 5 << 32 | 300, oldest: 5 << 32 | 2),
                 .setAccountDisabled(user: user, disabled: true))
         ),
+        ("setLastSeenHidden", .setLastSeenHidden(user: user, hidden: true)),
     ]
 
     static let results: [(String, CommandResult)] = [
@@ -208,6 +209,8 @@ enum Samples {
         read("cursors", .cursors(conversation)),
         read("message", .message(messageID)),
         read("pending", .pending(user, devices: [deviceRecord])),
+        read("lastSeen", .lastSeen([user, other])),
+        read("contacts", .contacts(of: user, among: [other])),
         read("replica", .replica(index: 202)),
     ]
 
@@ -234,6 +237,8 @@ enum Samples {
         reply("pending", .pending([DevicePending(device: device, count: 3)])),
         reply(
             "replica", .replica(ReplicaStatus(term: 4, syncedAt: stamp, lastIndex: 203, appliedIndex: 201))),
+        reply("lastSeen", .lastSeen([UserLastSeen(user: user, isHidden: true, devices: [deviceRecord])])),
+        reply("users", .users([user, other])),
         reply("none", .none),
         reply("rejected", .rejected(.notMember)),
         ("readReplies.notLeader", .readReplies([ReadReply(id: 9, outcome: .notLeader("node-2"))])),

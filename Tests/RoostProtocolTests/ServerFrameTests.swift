@@ -90,6 +90,30 @@ struct ServerFrameTests {
         #expect(try parse(skippedText) == .skipped(skipped))
     }
 
+    @Test("presence, subscribed")
+    func presence() throws {
+        func round(_ frame: PresenceFrame) throws -> String {
+            let written = text { frame.write(into: &$0) }
+            #expect(try parse(written) == .presence(frame))
+            return written
+        }
+        #expect(
+            try round(PresenceFrame(user: Samples.user, status: .online))
+                == #"{"op":"presence","user_id":"\#(Self.user)","status":"online"}"#)
+        #expect(
+            try round(PresenceFrame(user: Samples.user, status: .offline(lastSeen: nil)))
+                == #"{"op":"presence","user_id":"\#(Self.user)","status":"offline"}"#)
+        #expect(
+            try round(PresenceFrame(user: Samples.user, status: .offline(lastSeen: Samples.stamp)))
+                == #"{"op":"presence","user_id":"\#(Self.user)","status":"offline","last_seen":1700000000.123456}"#)
+
+        #expect(text { SubscribedFrame().write(into: &$0) } == #"{"op":"subscribed"}"#)
+        let partly = SubscribedFrame(id: Samples.messageID, refused: [Samples.user])
+        let written = text { partly.write(into: &$0) }
+        #expect(written == #"{"op":"subscribed","id":"\#(Self.id)","refused":["\#(Self.user)"]}"#)
+        #expect(try parse(written) == .subscribed(partly))
+    }
+
     @Test("Errors of every code", arguments: ErrorCode.allCases)
     func errors(code: ErrorCode) throws {
         let frame = ErrorFrame(
@@ -125,6 +149,8 @@ struct ServerFrameTests {
         arguments: [
             "", "[]", "{}", #"{"op":1}"#, #"{"op":"message","n":1}"#, #"{"op":"accepted"}"#, #"{"op":"error"}"#,
             #"{"op":"welcome","session":"xyz"}"#, #"{"op":"caught_up","incomplete":1}"#, #"{"op":"a","op":"b"}"#,
+            #"{"op":"presence","status":"online"}"#,
+            #"{"op":"presence","user_id":"33333333-3333-4333-9333-333333333333","status":"away"}"#,
             #"{"op":"skipped","conversation_id":"33333333-3333-4333-9333-333333333333","from":-1,"to":2}"#,
         ])
     func broken(text: String) {

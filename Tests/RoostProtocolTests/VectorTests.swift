@@ -63,7 +63,7 @@ struct VectorTests {
         let commands = Samples.commands.compactMap { sample in
             encoded { sample.1.encode(into: &$0) }.getInteger(at: 0, as: UInt8.self)
         }
-        #expect(Set(commands) == Set(1...16))
+        #expect(Set(commands) == Set(1...17))
     }
 
     /// Lines of `name hex`, in the order of the samples.

@@ -145,7 +145,7 @@ import Testing
             let connection = try await server.connect()
             for path in [
                 "/api/users?username=a", "/api/conversations", "/api/sync", "/api/presence/nodes",
-                "/api/presence/183851d1-5e40-56cd-99d1-e435bd09f7bc",
+                "/api/presence/183851d1-5e40-56cd-99d1-e435bd09f7bc", "/api/settings",
             ] {
                 let response = try await connection.call("GET", path)
                 #expect(response.status == 401, "\(path)")

@@ -208,6 +208,23 @@ import Testing
             _ = try await connection.call("POST", "/api/conversations", token: alice.token, body: body)
             #expect(try await connection.call("GET", "/api/presence/\(bob.id)", token: alice.token).status == 200)
 
+            // Whoever hides when he was last online hides it from the others, and from them only.
+            for method in ["PUT", "POST"] {
+                for hidden in [true, false] {
+                    let body = #"{"hide_last_seen":\#(hidden)}"#
+                    let set = try await connection.call(method, "/api/settings", token: bob.token, body: body)
+                    #expect(set.text == body)
+                    #expect(try await connection.call("GET", "/api/settings", token: bob.token).text == body)
+                    for (token, sees) in [(bob.token, true), (admin.token, true), (alice.token, !hidden)] {
+                        let answer = try await connection.call("GET", "/api/presence/\(bob.id)", token: token)
+                        #expect(answer.text.contains(#""last_online":null"#) != sees, "\(answer.text)")
+                        #expect(answer.text.contains(#""last_online":"2"#) == sees, "\(answer.text)")
+                    }
+                }
+            }
+            #expect(try await connection.call("PUT", "/api/settings", token: bob.token, body: "{}").status == 400)
+            #expect(try await connection.call("DELETE", "/api/settings", token: bob.token).status == 405)
+
             let path = "/api/presence/nodes?user_ids=\(bob.id),\(eve.id)"
             #expect(try await connection.call("GET", path, token: alice.token).status == 403)
             let nodes = try await connection.call("GET", path, token: admin.token)

@@ -84,7 +84,7 @@ import Testing
     @Test(
         arguments: [
             (SessionRefusal.disabled, 401, nil), (.tooManyDevices, 429, "30"), (.unavailable, 503, "1"),
-            (.draining, 503, "1"),
+            (.draining, 503, "1"), (.tooMany(afterMilliseconds: 12_001), 503, "13"),
         ] as [(SessionRefusal, Int, String?)])
     func theNodesRefusalsAreToldBeforeTheUpgrade(_ refusal: SessionRefusal, _ status: Int, _ retryAfter: String?)
         async throws

@@ -28,6 +28,18 @@ import Testing
         world.expectAgreement()
     }
 
+    /// A node opens so many sessions a second; the rest comes again, and gets in.
+    @Test(arguments: World.seeds(2)) func aHerdIsLetInAtItsRate(seed: UInt64) throws {
+        let world = try World(seed: seed) { $0.limits.maxSessionOpensPerSecond = 10 }
+        let devices = try (0..<30).map { try world.device("ada-\($0)", "phone", at: world.node(1), waits: false) }
+        world.run(900)
+        let soon = devices.count { $0.isConnected }
+        #expect((10...19).contains(soon), "seed \(seed): \(soon)")
+        #expect(devices.reduce(0) { $0 + $1.refusals } > 0, "seed \(seed)")
+        #expect(world.run(6_000) { devices.allSatisfy(\.isCaughtUp) }, "seed \(seed)")
+        world.expectAgreement()
+    }
+
     /// However sessions came about, the news that an account is disabled reaches them all, wherever they are.
     @Test(arguments: World.seeds(3)) func aDisabledAccountLosesItsSessions(seed: UInt64) throws {
         let world = try World(seed: seed, nodes: 5, replication: 3)

@@ -17,7 +17,8 @@ import Testing
 
     @Test func everyKindOfRowComesBack() throws {
         let account = AccountRecord(
-            user: user(1), username: "Ålice", passwordHash: "scrypt$…", role: .admin, disabled: true, createdAt: 5)
+            user: user(1), username: "Ålice", passwordHash: "scrypt$…", role: .admin, disabled: true,
+            hidesLastSeen: true, createdAt: 5)
         let phone = DeviceRecord(user: user(1), device: device("phone"), startAt: 12, createdAt: 13)
         let key = SigningKey(id: "k1", secret: ByteBuffer(bytes: [0, 1, 2]), createdAt: 3)
         let owner = MemberRow(user: user(1), role: .owner, ranges: [SeqRange(after: 0, through: nil)])

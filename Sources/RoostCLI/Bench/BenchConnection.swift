@@ -17,6 +17,8 @@ final class BenchConnection: @unchecked Sendable {
     private var delegate: BenchDelegate?
     private var early: [ByteBuffer] = []
     private var caughtUp = false
+    /// In some session.
+    private var wasReady = false
     private(set) var sender: BenchSender?
     /// By sender.
     private(set) var flows: [Int: BenchFlow] = [:]
@@ -28,6 +30,11 @@ final class BenchConnection: @unchecked Sendable {
     private var deliveredNumber: UInt64 = 0
     private var ackedNumber: UInt64 = 0
     private var ackDue: UInt64 = .max
+    /// Of those that do nothing: as the client library waits.
+    private var backoff = Backoff(min: SessionOptions().minBackoff, max: SessionOptions().maxBackoff)
+    private var random: any RandomNumberGenerator & Sendable = SystemRandomNumberGenerator()
+    /// Servers tried in a row.
+    private var tries = 0
 
     init(endpoint: BenchPlan.Endpoint, loop: BenchLoop) {
         self.endpoint = endpoint
@@ -45,8 +52,7 @@ final class BenchConnection: @unchecked Sendable {
         let attempt = attempt
         let settings = loop.settings
         let user = settings.users[endpoint.user]
-        let servers = [endpoint.server] + endpoint.alternatives
-        let server = settings.servers[servers[(attempt - 1) % servers.count]]
+        let server = settings.servers[nextServer()]
         let request = DialRequest(
             server: server, target: "/api/ws/\(user.userID)?device_id=\(endpoint.device)",
             protocols: "roost.v1, \(user.token)", randomMask: false)
@@ -66,14 +72,28 @@ final class BenchConnection: @unchecked Sendable {
             case .failure(let error):
                 loop.progress.failedDials += 1
                 loop.progress.lastError = "\(server): \(error)"
-                dialAgain()
+                guard case .refused(_, _, let seconds?)? = error as? DialError else { return dialAgain() }
+                loop.progress.putOff += 1
+                dialAgain(atLeast: seconds * 1_000)
             }
         }
         self.delegate = delegate
     }
 
-    private func dialAgain() {
-        let delay = Int64.random(in: Self.reconnectMilliseconds)
+    /// First its own; then, with each try, the next of the others. One that is not to come back to its own tries that
+    /// until it has been there.
+    private func nextServer() -> Int {
+        defer { tries += 1 }
+        if !endpoint.alternatives.contains(endpoint.server), !endpoint.alternatives.isEmpty {
+            return wasReady ? endpoint.alternatives[tries % endpoint.alternatives.count] : endpoint.server
+        }
+        let servers = [endpoint.server] + endpoint.alternatives
+        return servers[tries % servers.count]
+    }
+
+    private func dialAgain(atLeast: Int? = nil) {
+        var delay = Int64.random(in: Self.reconnectMilliseconds)
+        if case .idle = endpoint.role { delay = Int64(backoff.next(atLeast: atLeast, using: &random)) }
         loop.eventLoop.scheduleTask(in: .milliseconds(delay)) { [weak self] in
             guard let self else { return }
             self.loop.requestDial(self)
@@ -136,8 +156,12 @@ final class BenchConnection: @unchecked Sendable {
                 loop.progress.lastError = "\(error.codeText): \(error.detail)"
                 if error.retryable { loop.progress.retries += 1 } else { loop.progress.refused += 1 }
                 sender?.refused(error, now: now)
-            case .caughtUp(let incomplete): if !incomplete { caughtUp = true }
-            case .welcome, .skipped, .unknown: break
+            case .caughtUp(let incomplete):
+                guard !incomplete else { continue }
+                caughtUp = true
+                wasReady = true
+                backoff.succeeded()
+            case .welcome, .skipped, .presence, .subscribed, .unknown: break
             }
         }
         acknowledge(now: now, force: false)

@@ -43,6 +43,7 @@ final class BenchLoad: Sendable {
     func measure(from: UInt64, until: UInt64) async throws {
         try await onLoops { $0.measure(from: from, until: until) }
     }
+    func begin(phase: String, at time: UInt64) async throws { try await onLoops { $0.begin(phase: phase, at: time) } }
     func startSending(now: UInt64) async throws { try await onLoops { $0.startSending(now: now) } }
     func stopSending() async throws { try await onLoops { $0.stopSending() } }
 
@@ -108,6 +109,7 @@ struct BenchOutcome: Sendable {
 
     var delivery = Histogram<UInt64>(numberOfSignificantValueDigits: .three)
     var accept = Histogram<UInt64>(numberOfSignificantValueDigits: .three)
+    var phases: [BenchPhase] = []
     var measuredDelivered: UInt64 = 0
     var measuredAccepted: UInt64 = 0
     var senders: [Int: (sent: UInt64, accepted: BenchAccepted)] = [:]
@@ -118,6 +120,7 @@ struct BenchOutcome: Sendable {
     init(_ loop: BenchLoop) {
         delivery = loop.deliveryLatency
         accept = loop.acceptLatency
+        phases = loop.phases
         measuredDelivered = loop.measuredDelivered
         measuredAccepted = loop.measuredAccepted
         for connection in loop.connections {
@@ -130,6 +133,10 @@ struct BenchOutcome: Sendable {
     mutating func add(_ other: BenchOutcome) {
         delivery.add(other.delivery)
         accept.add(other.accept)
+        // All loops have the same.
+        let former = phases
+        phases = other.phases
+        for (index, phase) in former.enumerated() where index < phases.count { phases[index].add(phase) }
         measuredDelivered += other.measuredDelivered
         measuredAccepted += other.measuredAccepted
         senders.merge(other.senders) { $1 }

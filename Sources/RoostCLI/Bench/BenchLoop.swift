@@ -15,6 +15,8 @@ final class BenchLoop: @unchecked Sendable {
     var progress = BenchProgress()
     private(set) var deliveryLatency = Histogram<UInt64>(numberOfSignificantValueDigits: .three)
     private(set) var acceptLatency = Histogram<UInt64>(numberOfSignificantValueDigits: .three)
+    /// Of a storm, one after the other.
+    private(set) var phases: [BenchPhase] = []
     /// Counted between the two times of the measurement.
     private(set) var measuredDelivered: UInt64 = 0
     private(set) var measuredAccepted: UInt64 = 0
@@ -83,6 +85,11 @@ final class BenchLoop: @unchecked Sendable {
         measureUntil = until
     }
 
+    func begin(phase name: String, at time: UInt64) { phases.append(BenchPhase(name: name, from: time)) }
+
+    /// Where a message belongs, by when it was due.
+    private func phase(of dueAt: UInt64) -> Int? { phases.lastIndex { $0.from <= dueAt } }
+
     func close() {
         isOver = true
         isSending = false
@@ -96,6 +103,7 @@ final class BenchLoop: @unchecked Sendable {
         progress.delivered += 1
         if now >= measureFrom, now < measureUntil { measuredDelivered += 1 }
         if dueAt >= measureFrom, dueAt < measureUntil { _ = deliveryLatency.record((now &- dueAt) / 1_000) }
+        if let phase = phase(of: dueAt) { _ = phases[phase].delivery.record((now &- dueAt) / 1_000) }
     }
 
     func broke(_ fault: String) {
@@ -108,6 +116,7 @@ final class BenchLoop: @unchecked Sendable {
         progress.expected += UInt64(receivers)
         if now >= measureFrom, now < measureUntil { measuredAccepted += 1 }
         if dueAt >= measureFrom, dueAt < measureUntil { _ = acceptLatency.record((now &- dueAt) / 1_000) }
+        if let phase = phase(of: dueAt) { _ = phases[phase].accept.record((now &- dueAt) / 1_000) }
     }
 
     func snapshot() -> BenchProgress {

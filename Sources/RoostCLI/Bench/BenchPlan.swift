@@ -43,9 +43,10 @@ struct BenchPlan: Equatable {
     ///   - groupSize: members of each group with its sender.
     ///   - devices: of each user who receives.
     ///   - senders: servers that senders use, in turns; indexes.
+    ///   - refuges: where idle connections go on; nil: with the other idle servers, then their own again.
     init(
         pairs: Int, groups: Int, groupSize: Int, devices: Int = 1, idle: Int, senders: [Int], receivers: [Int],
-        idleServers: [Int]
+        idleServers: [Int], refuges: [Int]? = nil
     ) {
         var turn = 0
         func pick(_ servers: [Int]) -> (Int, [Int]) {
@@ -103,9 +104,14 @@ struct BenchPlan: Equatable {
             endpoints.append(
                 Endpoint(
                     user: users + number / Self.idleDevicesPerUser, device: "bench-i\(number)", server: server,
-                    alternatives: alternatives, role: .idle))
+                    alternatives: refuges.map { Self.turned($0, by: number) } ?? alternatives, role: .idle))
         }
         users += (idle + Self.idleDevicesPerUser - 1) / Self.idleDevicesPerUser
+    }
+
+    private static func turned(_ list: [Int], by number: Int) -> [Int] {
+        let start = number % max(1, list.count)
+        return Array(list[start...] + list[..<start])
     }
 
     private static func receiving(_ device: Int) -> String { device == 0 ? "bench-r" : "bench-r\(device + 1)" }

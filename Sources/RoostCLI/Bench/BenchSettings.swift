@@ -33,6 +33,8 @@ struct BenchProgress: Sendable {
     var endpoints = 0
     var ready = 0
     var failedDials = 0
+    /// Of these, told to come back later.
+    var putOff = 0
     var reconnects = 0
     var sent: UInt64 = 0
     var accepted: UInt64 = 0
@@ -56,6 +58,7 @@ struct BenchProgress: Sendable {
     static func + (a: BenchProgress, b: BenchProgress) -> BenchProgress {
         BenchProgress(
             endpoints: a.endpoints + b.endpoints, ready: a.ready + b.ready, failedDials: a.failedDials + b.failedDials,
+            putOff: a.putOff + b.putOff,
             reconnects: a.reconnects + b.reconnects, sent: a.sent + b.sent, accepted: a.accepted + b.accepted,
             delivered: a.delivered + b.delivered, refused: a.refused + b.refused, retries: a.retries + b.retries,
             redelivered: a.redelivered + b.redelivered, unordered: a.unordered + b.unordered,

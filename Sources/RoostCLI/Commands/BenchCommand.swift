@@ -10,7 +10,9 @@ struct BenchCommand: AsyncParsableCommand {
         commandName: "bench", abstract: "Put load on a running cluster, and check that nothing is lost.",
         discussion: """
             Senders send in pairs or groups, as many as a window or a rate allows, and number their messages; \
-            receivers measure and look for what is lost, twice or out of order. Exits 1 if there is any.
+            receivers measure and look for what is lost, twice or out of order. Exits 1 if there is any. With --storm \
+            that many idle sessions stand on one node, which is killed (kill -9) under chat on the others: how long \
+            until all are back, and what the chat felt of it.
             """)
 
     @Option(help: "Nodes as http://host:port, separated by commas (default: those of the cluster's file).")
@@ -24,6 +26,10 @@ struct BenchCommand: AsyncParsableCommand {
     var groupSize = 10
     @Option(help: "Connections that do nothing.")
     var idle = 0
+    @Option(help: "Idle sessions of a reconnect storm; --duration is that of the chat before the node is killed.")
+    var storm: Int?
+    @Option(help: "The node that is killed for a storm (default: the last); it must run on this machine.")
+    var stormNode: String?
     @Option(help: "Of a message's content, in bytes.")
     var size = 256
     @Option(help: "In flight per sender.")
@@ -61,6 +67,7 @@ struct BenchCommand: AsyncParsableCommand {
         try check(addresses)
         let names = servers == nil ? file?.nodes.map(\.id.name) ?? [] : []
         let all = Array(addresses.indices)
+        if let storm { return try await runStorm(storm, addresses, names) }
         let plan = BenchPlan(
             pairs: pairs ?? (groups == 0 && idle == 0 ? 8 : 0), groups: groups, groupSize: groupSize, idle: idle,
             senders: try pick("--sender-nodes", senderNodes, names, all),
@@ -81,6 +88,32 @@ struct BenchCommand: AsyncParsableCommand {
         if !report.isClean { throw ExitCode.failure }
     }
 
+    private func runStorm(_ sessions: Int, _ addresses: [ServerAddress], _ names: [String]) async throws {
+        let all = Array(addresses.indices)
+        guard all.count > 1 else { throw Failure("--storm: another node is needed", .usage) }
+        let victim = try pick("--storm-node", stormNode ?? String(all.count), names, all)
+        guard victim.count == 1 else { throw Failure("--storm-node: one node", .usage) }
+        let others = all.filter { $0 != victim[0] }
+        guard ConfigFile.isLoopback(addresses[victim[0]].host),
+            let pid = ProcessStats.listener(port: addresses[victim[0]].port)
+        else { throw Failure("--storm-node: no process of this machine listens on \(addresses[victim[0]])", .usage) }
+        let plan = BenchPlan(
+            pairs: pairs ?? (groups == 0 ? 20 : 0), groups: groups, groupSize: groupSize, idle: sessions,
+            senders: others, receivers: others, idleServers: victim, refuges: others)
+        OpenFileLimit.raise()
+        let progress = isatty(2) == 1
+        let report = try await reporting {
+            let settings = try await prepare(plan, addresses, progress)
+            let times = StormRun.Times(
+                warmup: warmup ?? 3, before: duration ?? 10, connectTimeout: 60 + Double(sessions) / 50,
+                returnTimeout: 120, drainTimeout: drainTimeout)
+            return try await StormRun(settings: settings, times: times, victim: pid, showsProgress: progress).run()
+        }
+        if progress { Console.write("\r\u{1b}[K", to: 2) }
+        if json { Console.out(report.json) } else { report.lines.forEach { Console.out($0) } }
+        if !report.isClean { throw ExitCode.failure }
+    }
+
     private func check(_ addresses: [ServerAddress]) throws {
         guard !addresses.isEmpty else { throw Failure("--servers: no server is given", .usage) }
         func require(_ condition: Bool, _ message: String) throws {
@@ -90,6 +123,8 @@ struct BenchCommand: AsyncParsableCommand {
         try require((0...10_000).contains(groups), "--groups must be 0 to 10000")
         try require((2...10_000).contains(groupSize), "--group-size must be 2 to 10000")
         try require((0...1_000_000).contains(idle), "--idle must be 0 to 1000000")
+        try require(storm.map { (1...1_000_000).contains($0) } ?? true, "--storm must be 1 to 1000000")
+        try require(storm == nil || idle == 0 && messages == nil, "--storm excludes --idle and --messages")
         try require((64...1_000_000).contains(size), "--size must be 64 to 1000000")
         try require((1...10_000).contains(window), "--window must be 1 to 10000")
         try require(rate.map { $0 > 0 && $0.isFinite } ?? true, "--rate must be above 0")

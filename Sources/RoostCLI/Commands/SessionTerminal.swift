@@ -14,6 +14,8 @@ struct SessionTerminal {
     let session: RoostSession
     let printer: MessagePrinter
     let showsMessages: Bool
+    /// Whose coming and going is printed, with their names.
+    let watched: [UserID: String]
     let target: SendTarget?
     let stays: Bool
     /// From the end of the input to the end, at most.
@@ -29,6 +31,13 @@ struct SessionTerminal {
                 return nil
             }
             group.addTask { try await watch(state) }
+            if !watched.isEmpty {
+                await session.watch(watched.keys.sorted())
+                group.addTask {
+                    await printPresence()
+                    return nil
+                }
+            }
             group.addTask {
                 let failed = await sendLines(state)
                 if stays { return nil }
@@ -45,6 +54,20 @@ struct SessionTerminal {
     private func printMessages() async throws {
         var printer = printer
         for try await message in session.messages where showsMessages { Console.out(printer.line(message)) }
+    }
+
+    private func printPresence() async {
+        for await change in session.presence where showsMessages {
+            let name = watched[change.user] ?? String(change.user.description.prefix(8))
+            let now = Int64(Date().timeIntervalSince1970 * 1e6)
+            switch change.status {
+            case .online: Console.out("\(MessagePrinter.time(now)) \(name) is online")
+            case .offline(nil): Console.out("\(MessagePrinter.time(now)) \(name) is offline")
+            case .offline(let last?):
+                Console.out(
+                    "\(MessagePrinter.time(now)) \(name) is offline, last seen \(MessagePrinter.time(last, now: now))")
+            }
+        }
     }
 
     /// True where the server found fault with something that was sent.
@@ -69,6 +92,9 @@ struct SessionTerminal {
                 if wasConnected { Console.note("disconnected: \(reason); again in \(delay) ms") }
             case .skipped(let conversation, let from, let to):
                 Console.note("retention took \(from) to \(to) of \(conversation)")
+            case .presenceRefused(let users):
+                let names = users.map { watched[$0] ?? $0.description }.joined(separator: ", ")
+                Console.note("not watched, since you share no conversation: \(names)")
             case .serverError(let error):
                 failed = true
                 Console.error("\(error)")
@@ -216,12 +242,21 @@ struct MessagePrinter {
         return name
     }
 
-    /// Local time of the day.
-    private static func time(_ microseconds: Int64) -> String {
+    /// Local time of the day; with the date where `now` is another day.
+    static func time(_ microseconds: Int64, now: Int64? = nil) -> String {
         var seconds = time_t(microseconds / 1_000_000)
         var parts = tm()
         localtime_r(&seconds, &parts)
         func pad(_ value: Int32) -> String { value < 10 ? "0\(value)" : "\(value)" }
-        return "\(pad(parts.tm_hour)):\(pad(parts.tm_min)):\(pad(parts.tm_sec))"
+        var day = ""
+        if let now {
+            var other = time_t(now / 1_000_000)
+            var today = tm()
+            localtime_r(&other, &today)
+            if today.tm_yday != parts.tm_yday || today.tm_year != parts.tm_year {
+                day = "\(parts.tm_year + 1_900)-\(pad(parts.tm_mon + 1))-\(pad(parts.tm_mday)) "
+            }
+        }
+        return day + "\(pad(parts.tm_hour)):\(pad(parts.tm_min)):\(pad(parts.tm_sec))"
     }
 }

@@ -18,23 +18,27 @@ struct StatusCommand: AsyncParsableCommand {
     @Flag(help: "Print JSON.")
     var json = false
 
+    @Flag(
+        help: "Go on looking, each second: draws the table again, or, in a pipe, prints what changes. Ctrl-C ends it.")
+    var watch = false
+
     func run() async throws {
+        if watch && json { throw Failure("--watch and --json exclude each other", .usage) }
         let file = admin.isEmpty ? try config.load() : try config.loadIfPresent()
         let urls = admin.isEmpty ? file?.nodes.map(\.adminURL) ?? [] : admin
         let token = adminToken ?? file?.security.adminToken
         try await AdminClient.with(urls: urls, token: token) { client in
-            let cluster = try await client.get("/admin/cluster")
-            let partitions = try await client.get("/admin/partitions")
-            let links = try await client.get("/admin/links")
+            if watch { return try await StatusWatch(client: client, isTerminal: isatty(1) == 1).run() }
+            let view = try await StatusView.read(client)
             if json {
-                let all: JSONValue = .object(["cluster": cluster, "partitions": partitions, "links": links])
+                let all: JSONValue = .object([
+                    "cluster": view.cluster, "partitions": view.partitions, "links": view.links,
+                ])
                 let encoder = JSONEncoder()
                 encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
                 Console.out(String(decoding: try encoder.encode(all), as: UTF8.self))
             } else {
-                for line in StatusTable.lines(cluster: cluster, partitions: partitions, links: links) {
-                    Console.out(line)
-                }
+                for line in view.lines { Console.out(line) }
             }
         }
     }

@@ -35,6 +35,9 @@ struct WebSocketCommand: AsyncParsableCommand {
     @Option(help: "Where a device never seen before begins: all, now or UNIX seconds.")
     var start = "all"
 
+    @Option(help: "Watch whether these users are online: names or ids, separated by commas.")
+    var presence: String?
+
     @Flag(help: "Print the server's frames as they come.")
     var json = false
 
@@ -57,6 +60,13 @@ struct WebSocketCommand: AsyncParsableCommand {
         if let userID, UserID(userID) != id { throw Failure("--user-id is not \(user)'s id, which is \(id)", .usage) }
 
         let client = try await reporting { try RoostClient(servers: urls) }
+        let watched: [UserID: String]
+        do {
+            watched = try await reporting { try await watchedUsers(client, token: entry.token) }
+        } catch {
+            await client.shutdown()
+            throw error
+        }
         var options = SessionOptions()
         options.beginsWithFirstServer = true
         var observer: (@Sendable (ByteBuffer) -> Void)?
@@ -65,8 +75,8 @@ struct WebSocketCommand: AsyncParsableCommand {
         let session = await client.connect(
             .token(token), device: device, start: start, options: options, frameObserver: observer)
         let terminal = SessionTerminal(
-            session: session, printer: MessagePrinter(names: names(id)), showsMessages: !json, target: target,
-            stays: stay, lastSeconds: Self.lastSeconds)
+            session: session, printer: MessagePrinter(names: names(id)), showsMessages: !json, watched: watched,
+            target: target, stays: stay, lastSeconds: Self.lastSeconds)
         let failed: Bool
         do {
             failed = try await reporting { try await terminal.run() }
@@ -87,6 +97,21 @@ struct WebSocketCommand: AsyncParsableCommand {
         case (nil, let name?): return UserID(name).map { .user($0) } ?? .username(name)
         default: throw Failure("--conversation and --to exclude each other", .usage)
         }
+    }
+
+    /// By their ids, as they were written.
+    private func watchedUsers(_ client: RoostClient, token: String) async throws -> [UserID: String] {
+        var users: [UserID: String] = [:]
+        for word in (presence ?? "").split(separator: ",") {
+            let name = String(word)
+            if let id = UserID(name) {
+                users[id] = TokenStore.standard().username(of: id) ?? String(name.prefix(8))
+            } else {
+                let found = try await client.user(named: name, token: token)
+                users[found.userID] = found.username
+            }
+        }
+        return users
     }
 
     private func startPosition() throws -> SessionStart {

@@ -128,11 +128,20 @@ public struct SyncPage: Sendable, Equatable, Decodable {
     private enum CodingKeys: String, CodingKey { case synced, nextCursor = "next_cursor" }
 }
 
+/// What a user has set for the own account.
+public struct AccountSettings: Sendable, Equatable, Codable {
+    /// Others do not see when one was online last.
+    public var hideLastSeen: Bool
+    public init(hideLastSeen: Bool) { self.hideLastSeen = hideLastSeen }
+
+    private enum CodingKeys: String, CodingKey { case hideLastSeen = "hide_last_seen" }
+}
+
 public struct DevicePresence: Sendable, Equatable, Decodable {
     public let device: String
     public let node: String?
     public let status: String
-    /// RFC 3339.
+    /// RFC 3339; nil where the user hides it.
     public let lastOnline: String?
 
     private enum CodingKeys: String, CodingKey {

@@ -22,6 +22,8 @@ package struct ConnectionMachine: Sendable {
         case loggedIn
         case loginFailed(RoostError)
         case send(OutgoingSend)
+        /// Whom to watch from now on; replaces the former list.
+        case watch([UserID])
         case wake
         case stop
     }
@@ -36,6 +38,7 @@ package struct ConnectionMachine: Sendable {
         case wakeConsumer
         case answer(MessageID, Result<AcceptedFrame, RoostError>)
         case notify(SessionNotice)
+        case tell(PresenceFrame)
         /// Nothing follows. Without an error: it was stopped.
         case finish(RoostError?)
     }
@@ -55,25 +58,26 @@ package struct ConnectionMachine: Sendable {
     let options: SessionOptions
     var phase = Phase.idle
     var random: any RandomNumberGenerator & Sendable
-    private var server: Int
-    /// Failures in a row; a session that lived for `stableMilliseconds` ends the row.
-    private var failures = 0
+    private var servers: ServerRotation
+    /// A session that lived for `stableMilliseconds` ends the row of failures.
+    private var backoff: Backoff
     private var logins = 0
     private var heartbeatMilliseconds: UInt64 = 30_000
     private var lastHeard: UInt64 = 0
     var inbox: Inbox
     var outbox: Outbox
+    var watched = PresenceSubscription()
 
     package init(options: SessionOptions, hasToken: Bool, random: any RandomNumberGenerator & Sendable) {
         self.options = options
-        self.random = random
+        var random = random
         self.hasToken = hasToken
-        server = 0
         inbox = Inbox(options)
         outbox = Outbox(options)
-        if !options.beginsWithFirstServer {
-            server = Int.random(in: 0..<max(1, options.serverCount), using: &self.random)
-        }
+        backoff = Backoff(min: options.minBackoff, max: options.maxBackoff)
+        servers = ServerRotation(
+            count: options.serverCount, beginsWithFirst: options.beginsWithFirstServer, using: &random)
+        self.random = random
     }
 
     private let hasToken: Bool
@@ -119,6 +123,9 @@ package struct ConnectionMachine: Sendable {
             } else if isOpen {
                 outbox.pump(now: now, into: &actions)
             }
+        case .watch(let users):
+            watched.set(users)
+            if isOpen { watched.write(random: &random, into: &actions) }
         case .wake: wake(now: now, into: &actions)
         case .stop: stop(nil, into: &actions)
         }
@@ -140,6 +147,7 @@ package struct ConnectionMachine: Sendable {
             times.append(welcomed ? lastHeard + 2 * heartbeatMilliseconds + 5_000 : since + options.welcomeTimeout)
             if let due = inbox.ackDue { times.append(due) }
             if welcomed, let due = outbox.nextRelease { times.append(due) }
+            if welcomed, let due = watched.retryAt { times.append(due) }
         case .waiting(let until): times.append(until)
         case .idle, .loggingIn, .dialing, .paused, .stopped: break
         }
@@ -151,8 +159,8 @@ package struct ConnectionMachine: Sendable {
 
     private mutating func dial(into actions: inout [Action]) {
         phase = .dialing
-        actions.append(.notify(.connecting(server: server)))
-        actions.append(.dial(server: server))
+        actions.append(.notify(.connecting(server: servers.current)))
+        actions.append(.dial(server: servers.current))
     }
 
     private mutating func login(into actions: inout [Action]) {
@@ -186,7 +194,7 @@ package struct ConnectionMachine: Sendable {
     private mutating func closed(_ code: UInt16?, _ reason: String, now: UInt64, into actions: inout [Action]) {
         guard case .open(let since, let welcomed) = phase else { return }
         if welcomed, now >= since + options.stableMilliseconds {
-            failures = 0
+            backoff.succeeded()
             logins = 0
         }
         leave()
@@ -204,31 +212,24 @@ package struct ConnectionMachine: Sendable {
     private mutating func leave() {
         inbox.disconnected()
         outbox.disconnected()
+        watched.disconnected()
     }
 
     /// Another node, after a delay that grows and is drawn at random, so that a herd spreads.
     private mutating func wait(
         _ reason: String, atLeast: Int? = nil, now: UInt64, into actions: inout [Action]
     ) {
-        let ceiling = min(options.maxBackoff, options.minBackoff << UInt64(min(failures, 16)))
-        let delay = UInt64.random(in: options.minBackoff / 4...max(options.minBackoff / 4, ceiling), using: &random)
-        wait(reason, delay: max(delay, spread(atLeast)), now: now, into: &actions)
+        wait(reason, delay: backoff.next(atLeast: atLeast, using: &random), now: now, into: &actions)
     }
 
     private mutating func waitLonger(_ reason: String, atLeast: Int?, now: UInt64, into actions: inout [Action]) {
         let delay = UInt64.random(in: options.laterMilliseconds...options.laterMilliseconds * 4, using: &random)
-        wait(reason, delay: max(delay, spread(atLeast)), now: now, into: &actions)
-    }
-
-    private mutating func spread(_ atLeast: Int?) -> UInt64 {
-        guard let atLeast, atLeast > 0 else { return 0 }
-        let bounded = UInt64(min(atLeast, 3_600_000))
-        return UInt64.random(in: bounded...bounded + bounded / 2, using: &random)
+        backoff.failed()
+        wait(reason, delay: max(delay, Backoff.spread(atLeast, using: &random)), now: now, into: &actions)
     }
 
     private mutating func wait(_ reason: String, delay: UInt64, now: UInt64, into actions: inout [Action]) {
-        failures += 1
-        server = (server + 1) % max(1, options.serverCount)
+        servers.next()
         actions.append(.notify(.disconnected(reason: reason, retryInMilliseconds: Int(delay))))
         phase = inbox.mayConnect ? .waiting(until: now + delay) : .paused
     }
@@ -260,6 +261,7 @@ package struct ConnectionMachine: Sendable {
             inbox.connected(window: welcome.window)
             actions.append(.notify(.connected(node: welcome.node, user: welcome.user)))
             outbox.pump(now: now, into: &actions)
+            if !watched.isEmpty { watched.write(random: &random, into: &actions) }
         case .caughtUp(let incomplete): actions.append(.notify(.caughtUp(incomplete: incomplete)))
         case .message(let n, let message):
             guard welcomed else { return hangUp(1002, "a message before the welcome", now: now, into: &actions) }
@@ -272,12 +274,17 @@ package struct ConnectionMachine: Sendable {
             outbox.accepted(accepted, into: &actions)
             outbox.pump(now: now, into: &actions)
         case .error(let error):
+            if error.id != nil, watched.refused(error, now: now, random: &random) { return }
             if let notice = outbox.refused(error, now: now, random: &random, into: &actions) {
                 actions.append(.notify(.serverError(notice)))
             }
             outbox.pump(now: now, into: &actions)
         case .skipped(let skipped):
             actions.append(.notify(.skipped(skipped.conversation, from: skipped.from, to: skipped.to)))
+        case .subscribed(let frame):
+            guard let refused = watched.subscribed(frame), !refused.isEmpty else { break }
+            actions.append(.notify(.presenceRefused(refused)))
+        case .presence(let frame): if watched.received(frame) { actions.append(.tell(frame)) }
         case .unknown: break
         }
     }
@@ -293,6 +300,7 @@ package struct ConnectionMachine: Sendable {
                 return hangUp(1000, "nothing was heard from the server", now: now, into: &actions)
             }
             if let due = inbox.ackDue, now >= due { inbox.flushAcknowledgement(into: &actions) }
+            if let due = watched.retryAt, now >= due { watched.write(random: &random, into: &actions) }
             outbox.pump(now: now, into: &actions)
         default: break
         }

@@ -26,6 +26,11 @@ public actor RoostSession {
 
     /// What happens to the session; the newest 64 are kept for a slow reader.
     public nonisolated let notices: AsyncStream<SessionNotice>
+    private let presenceSink: AsyncStream<UserPresence>.Continuation
+
+    /// Who of those that are watched comes and goes, and how each stands when `watch` begins. The newest 1,024 are kept
+    /// for a slow reader; `presence(of:)` has the last of each.
+    public nonisolated let presence: AsyncStream<UserPresence>
 
     /// Runs on the event loop of its connection, which so enters it without a hop.
     public nonisolated var unownedExecutor: UnownedSerialExecutor { eventLoop.executor.asUnownedSerialExecutor() }
@@ -42,6 +47,7 @@ public actor RoostSession {
         token = identity.token
         eventLoop = MultiThreadedEventLoopGroup.singleton.next()
         (notices, noticeSink) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(64))
+        (presence, presenceSink) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1_024))
         var options = options
         options.serverCount = client.servers.count
         options.canLogIn = identity.credentials != nil
@@ -101,6 +107,13 @@ public actor RoostSession {
         connection?.write([text])
         return nil
     }
+
+    /// Watches these users instead of the former: `presence` tells whether each is online, now and when that changes.
+    /// Those with whom one shares no conversation are named in a notice (`presenceRefused`), and not watched.
+    public func watch(_ users: [UserID]) { feed(.watch(users)) }
+
+    /// What is known of a watched user; nil until the server has told, or while the connection was lost before it had.
+    public func presence(of user: UserID) -> PresenceStatus? { machine.watched.known[user] }
 
     /// Nothing waits for an answer, nor for the consumer, who is done with all that was received.
     package var isIdle: Bool { machine.pendingSends == 0 && machine.inbox.isDrained }
@@ -191,9 +204,11 @@ public actor RoostSession {
                 case .failure(let error): promise.fail(error)
                 }
             case .notify(let notice): noticeSink.yield(notice)
+            case .tell(let frame): presenceSink.yield(UserPresence(user: frame.user, status: frame.status))
             case .finish(let error):
                 end = error.map { .failure($0) } ?? .success(())
                 noticeSink.finish()
+                presenceSink.finish()
                 wakeConsumer()
             }
         }

@@ -45,6 +45,8 @@ public enum SessionNotice: Sendable, Equatable {
     case disconnected(reason: String, retryInMilliseconds: Int)
     /// Retention took these before the device had them, both ends included.
     case skipped(ConversationID, from: UInt64, to: UInt64)
+    /// These are not watched: one shares no conversation with them.
+    case presenceRefused([UserID])
     /// An error that answers no send of this session.
     case serverError(RoostError)
 }

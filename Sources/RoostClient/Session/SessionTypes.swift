@@ -58,6 +58,12 @@ public struct Accepted: Sendable, Equatable {
     }
 }
 
+/// How a watched user stands.
+public struct UserPresence: Sendable, Hashable {
+    public let user: UserID
+    public let status: PresenceStatus
+}
+
 /// A send that was taken over: it is written, and written again after a broken connection, until it is answered.
 public struct SendTicket: Sendable {
     public let id: MessageID

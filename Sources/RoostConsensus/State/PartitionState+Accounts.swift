@@ -36,6 +36,18 @@ extension PartitionState {
         return .done
     }
 
+    mutating func setLastSeenHidden(
+        _ user: UserID, _ hidden: Bool, into output: inout ApplyOutput
+    ) -> CommandResult {
+        guard var record = accountsByUser[user] else { return .rejected(.unknownUser) }
+        if record.hidesLastSeen != hidden {
+            record.hidesLastSeen = hidden
+            accountsByUser[user] = record
+            output.changes.append(.account(record))
+        }
+        return .done
+    }
+
     // MARK: Signing keys
 
     mutating func addSigningKey(_ key: SigningKey, into output: inout ApplyOutput) -> CommandResult {

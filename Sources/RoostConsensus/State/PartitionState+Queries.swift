@@ -18,6 +18,26 @@ extension PartitionState {
     /// Sorted by device.
     package func devices(of user: UserID) -> [DeviceRecord] { devicesByUser[user] ?? [] }
 
+    package func lastSeen(of user: UserID) -> UserLastSeen? {
+        accountsByUser[user].map {
+            UserLastSeen(user: user, isHidden: $0.hidesLastSeen, devices: devices(of: user))
+        }
+    }
+
+    /// Those of `users`, in their order, with whom `user` is a member of some conversation now.
+    package func contacts(of user: UserID, among users: [UserID]) -> [UserID] {
+        let shared = (positionsByUser[user] ?? []).filter { conversations[Int($0)].members.isCurrent(user) }
+        guard !shared.isEmpty else { return [] }
+        let places = Set(shared)
+        return users.filter { other in
+            let theirs = positionsByUser[other] ?? []
+            guard theirs.count < shared.count else {
+                return shared.contains { conversations[Int($0)].members.isCurrent(other) }
+            }
+            return theirs.contains { places.contains($0) && conversations[Int($0)].members.isCurrent(other) }
+        }
+    }
+
     /// Sorted by id.
     package var signingKeys: [SigningKey] { keys }
 

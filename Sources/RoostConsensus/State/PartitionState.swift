@@ -62,6 +62,7 @@ package struct PartitionState: Sendable {
         case .send(let command): return send(command, index: index, stamp: stamp, known: known, into: &output)
         case .createAccount(let record): return createAccount(record, into: &output)
         case .setAccountDisabled(let user, let disabled): return setAccountDisabled(user, disabled, into: &output)
+        case .setLastSeenHidden(let user, let hidden): return setLastSeenHidden(user, hidden, into: &output)
         case .registerDevice(let user, let device, let startAt):
             let record = DeviceRecord(user: user, device: device, startAt: startAt, createdAt: stamp)
             return registerDevice(record, into: &output)
@@ -103,7 +104,8 @@ package struct PartitionState: Sendable {
         switch command {
         case .send(let command): answer(to: command, known: known)
         case .createAccount(let record): answer(toCreating: record)
-        case .setAccountDisabled(let user, _): accountsByUser[user] == nil ? .rejected(.unknownUser) : nil
+        case .setAccountDisabled(let user, _), .setLastSeenHidden(let user, _):
+            accountsByUser[user] == nil ? .rejected(.unknownUser) : nil
         case .registerDevice(let user, let device, _):
             answer(toRegistering: device, of: user, at: now ?? lastStamp)
         case .createConversation(let command): answer(toCreating: command)

@@ -117,7 +117,7 @@ extension Command {
         switch self {
         case .send(let command): PartitionID(of: command.conversation.uuid, count: count)
         case .createAccount(let record): PartitionID(of: record.user.uuid, count: count)
-        case .setAccountDisabled(let user, _), .registerDevice(let user, _, _):
+        case .setAccountDisabled(let user, _), .registerDevice(let user, _, _), .setLastSeenHidden(let user, _):
             PartitionID(of: user.uuid, count: count)
         case .createConversation(let command): PartitionID(of: command.id.uuid, count: count)
         case .changeMembers(let command): PartitionID(of: command.conversation.uuid, count: count)
@@ -140,7 +140,7 @@ extension ReadRequest {
         case .conversation(let id), .cursors(let id), .history(let id, _, _, _, _, _), .backlog(let id, _, _, _):
             PartitionID(of: id.uuid, count: count)
         case .signingKeys: 0
-        case .accounts, .conversations, .sync, .message, .pending, .replica, .knownDevices: nil
+        case .accounts, .conversations, .sync, .message, .pending, .replica, .knownDevices, .lastSeen, .contacts: nil
         }
     }
 }

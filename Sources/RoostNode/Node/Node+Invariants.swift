@@ -8,7 +8,7 @@ import RoostStorage
 extension Node {
     /// What must hold between events; each line is a breach.
     package func checkInvariants() -> [String] {
-        var broken = presence.checkInvariants()
+        var broken = presence.checkInvariants() + watch.checkInvariants()
         for partition in sortedPartitions {
             let found = partition.onCore { partition in
                 partition.raft.checkInvariants() + partition.state.checkInvariants()

@@ -113,11 +113,13 @@ extension Node {
             case .appeared(let entry, _):
                 // The same device connected elsewhere: the newer generation stays.
                 users[entry.user]?.onCore { $0.replace(entry.device, newer: entry.generation) }
+                presenceChanged(entry.user)
             case .partChanged(let node):
                 for entry in presence.devices(on: node) {
                     users[entry.user]?.onCore { $0.replace(entry.device, newer: entry.generation) }
                 }
-            case .disappeared: break
+                presenceReread()
+            case .disappeared(let entry, _): presenceChanged(entry.user, isGone: true)
             }
         }
         schedulePresenceFlush()

@@ -27,6 +27,10 @@ extension Node: NodeService {
         await read(request, partition: nil)
     }
 
+    package func read(_ request: ReadRequest, of partition: PartitionID) async -> ReadResponse {
+        await read(request, partition: partition)
+    }
+
     private func read(
         _ request: ReadRequest, partition: PartitionID?, at target: NodeID? = nil
     ) async -> ReadResponse {
@@ -42,20 +46,26 @@ extension Node: NodeService {
     }
 
     package func readAll(_ make: @Sendable (PartitionID) -> ReadRequest) async -> [ReadResponse] {
-        let count = partitionCount
-        let requests = (0..<count).map { make(PartitionID(UInt16($0))) }
-        return await withCheckedContinuation { (continuation: CheckedContinuation<[ReadResponse], Never>) in
-            let gathering = Gathering(count: count, context: context) { continuation.resume(returning: $0) }
-            for (index, request) in requests.enumerated() {
-                call(.read(request), partition: PartitionID(UInt16(index)), deadline: CallDeadline.current) { outcome in
-                    let response: ReadResponse
-                    if case .read(let answer) = outcome {
-                        response = answer
-                    } else {
-                        response = .rejected(.unavailable)
-                    }
-                    gathering.onCore { $0.take(index, response) }
+        await withCheckedContinuation { (continuation: CheckedContinuation<[ReadResponse], Never>) in
+            readAll(make, deadline: CallDeadline.current) { continuation.resume(returning: $0) }
+        }
+    }
+
+    func readAll(
+        _ make: (PartitionID) -> ReadRequest, deadline: UInt64? = nil,
+        _ completion: @escaping @Sendable ([ReadResponse]) -> Void
+    ) {
+        let gathering = Gathering(count: partitionCount, context: context, done: completion)
+        for index in 0..<partitionCount {
+            let partition = PartitionID(UInt16(index))
+            call(.read(make(partition)), partition: partition, deadline: deadline) { outcome in
+                let response: ReadResponse
+                if case .read(let answer) = outcome {
+                    response = answer
+                } else {
+                    response = .rejected(.unavailable)
                 }
+                gathering.onCore { $0.take(index, response) }
             }
         }
     }

@@ -11,6 +11,10 @@ extension Node {
     package func openSession(_ request: SessionRequest) async -> Result<any PendingSession, SessionRefusal> {
         guard phase == .serving else { return .failure(phase == .draining ? .draining : .unavailable) }
         guard sessions.count < configuration.limits.maxConnections else { return .failure(.unavailable) }
+        if case .later(let milliseconds) = admission.admit(now: context.clock.now(), using: &generator) {
+            context.counters.sessionsPutOff.increment()
+            return .failure(.tooMany(afterMilliseconds: milliseconds))
+        }
         for _ in 0..<3 {
             switch await read(.openSession(user: request.user, device: request.device)) {
             case .session(let grant):
@@ -79,6 +83,7 @@ extension Node {
                 user: request.user, device: request.device, session: admitted.session,
                 generation: admitted.grant.generation, since: context.clock.wall()), now: context.clock.now())
         schedulePresenceFlush()
+        presenceChanged(request.user)
         newSessions.append(admitted.slot)
         device.onCore { $0.start() }
         markDevice(device)
@@ -107,6 +112,8 @@ extension Node {
                 at: context.clock.wall(), now: context.clock.now())
         }
         schedulePresenceFlush()
+        presenceChanged(device.request.user, isGone: true)
+        watch.end(device.slot)
         // The device may open again at once, elsewhere: its leaders must know by then what it has.
         if !ackBuffer.isEmpty { sendAcks() }
         let end = SubscriptionEnd(slot: device.slot, session: device.session)

@@ -7,8 +7,28 @@ import RoostProtocol
 extension Node {
     // MARK: Opening
 
-    /// New sessions of this turn, to every leader: one frame per node.
-    func openNewSessions() {
+    /// A frame to each leader serves one session as well as a herd: those that follow within this gather, nanoseconds.
+    private static let openingInterval: UInt64 = 20_000_000
+
+    /// New sessions, at once where none was opened just now.
+    func openGathered() {
+        let now = context.clock.now()
+        guard now < nextOpening else {
+            nextOpening = now + Self.openingInterval
+            return openNewSessions()
+        }
+        guard !opensLater else { return }
+        opensLater = true
+        context.clock.schedule(after: nextOpening - now) { [weak self] in
+            self?.onCore {
+                $0.opensLater = false
+                $0.needTurn()
+            }
+        }
+    }
+
+    /// To every leader: one frame per node.
+    private func openNewSessions() {
         let fresh = newSessions.compactMap { sessions[$0]?.device.subscription }
         newSessions.removeAll()
         guard !fresh.isEmpty else { return }

@@ -77,6 +77,9 @@ extension Node {
             gauge("roost_sessions", "Sessions on this node.", [Sample(value: Double(sessions.count))]),
             counter("roost_sessions_opened_total", "Sessions opened.", counters.sessionsOpened.value),
             counter(
+                "roost_sessions_put_off_total", "Sessions told to come back, since too many came at once.",
+                counters.sessionsPutOff.value),
+            counter(
                 "roost_sessions_replaced_total", "Sessions ended by a newer one of their device.",
                 counters.sessionsReplaced.value),
             counter("roost_frames_received_total", "Client frames received.", counters.framesReceived.value),
@@ -89,6 +92,10 @@ extension Node {
                 "roost_messages_redelivered_total", "Of these, read from the log rather than streamed.",
                 counters.redelivered.value),
             counter("roost_messages_acknowledged_total", "Deliveries acknowledged.", counters.acknowledged.value),
+            counter("roost_presence_told_total", "Presence frames written to sessions.", counters.presenceTold.value),
+            gauge(
+                "roost_presence_subscriptions", "Pairs of a session here and a user it watches.",
+                [Sample(value: Double(watch.subscriptions))]),
             counter("roost_sends_unavailable_total", "Sends whose outcome is unknown.", counters.unavailable.value),
             counter("roost_elections_total", "Elections this node stood in.", counters.elections.value),
             counter(

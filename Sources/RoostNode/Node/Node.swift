@@ -40,6 +40,10 @@ package actor Node {
     var swimTimer: (any ScheduledTimer)?
     var swimDeadline: UInt64?
     var presenceTimer: (any ScheduledTimer)?
+    /// Whom the sessions here watch.
+    var watch: PresenceWatch
+    var watchTimer: (any ScheduledTimer)?
+    var watchDeadline: UInt64?
 
     // Partitions.
     var layout: [[NodeID]] = []
@@ -73,10 +77,14 @@ package actor Node {
     var users: [UserID: User] = [:]
     var sessions: [UInt32: SessionEntry] = [:]
     var sessionDigests = DigestHistory()
+    var admission: SessionAdmission
     var nextSlot: UInt32
     var nextOpen: UInt64
     var opens: [UInt64: OpenInFlight] = [:]
     var newSessions: [UInt32] = []
+    /// When those that came since may be opened, and whether that is waited for.
+    var nextOpening: UInt64 = 0
+    var opensLater = false
     var ackBuffer: [PartitionID: [AckKey: UInt64]] = [:]
     var ackTimer: (any ScheduledTimer)?
     var reopenScheduled = false
@@ -161,6 +169,8 @@ package actor Node {
         var limits = PresenceLimits()
         limits.batchDelay = UInt64(configuration.timing.presenceBatchMilliseconds) * 1_000_000
         presence = PresenceTable(me: context.id, epoch: facts.epoch, limits: limits)
+        admission = SessionAdmission(perSecond: configuration.limits.maxSessionOpensPerSecond)
+        watch = Self.presenceWatch(configuration, now: context.clock.now())
         for node in configuration.nodes { peers[node.id] = Peer(id: node.id, context: context) }
         clocks = ClockWatch(bound: Int64(configuration.timing.clockBoundMilliseconds) * 1_000)
         catchUp = CatchUpBudget(bytesPerSecond: configuration.durability.catchUpBytesPerSecond)
@@ -188,6 +198,7 @@ package actor Node {
         partitions.removeAll()
         swimTimer?.cancel()
         presenceTimer?.cancel()
+        watchTimer?.cancel()
         ackTimer?.cancel()
         tickTimer?.cancel()
         stateFlushTimer?.cancel()
@@ -255,7 +266,7 @@ package actor Node {
         var rounds = 0
         while rounds < 8 {
             rounds += 1
-            if !newSessions.isEmpty { openNewSessions() }
+            if !newSessions.isEmpty { openGathered() }
             let touched = dirtyPartitions
             dirtyPartitions.removeAll(keepingCapacity: true)
             dirtyPartitionIDs.removeAll(keepingCapacity: true)

@@ -93,6 +93,10 @@ extension Partition {
             finish(self, state.account(user) == nil ? .none : .devices(state.devices(of: user)))
         case .knownDevices(let users):
             finish(self, .devices(users.flatMap { state.devices(of: $0) }))
+        case .lastSeen(let users):
+            finish(self, .lastSeen(users.compactMap { state.lastSeen(of: $0) }))
+        case .contacts(let user, let among):
+            finish(self, .users(state.contacts(of: user, among: among)))
         case .openSession(let user, let device):
             // The proof may be older than the loss of leadership, and then the generation would be another's to give.
             guard isLeader else { return refuse(call, from: origin) }

@@ -11,6 +11,8 @@ package protocol NodeService: Sendable {
     func propose(_ command: Command) async -> CommandResult
     /// Reads from the leader of the request's partition, after it has proved its leadership.
     func read(_ request: ReadRequest) async -> ReadResponse
+    /// The same where the partition does not follow from the request.
+    func read(_ request: ReadRequest, of partition: PartitionID) async -> ReadResponse
     /// The same of every partition, in partition order; `.rejected(.unavailable)` for those without a leader in time.
     func readAll(_ make: @Sendable (PartitionID) -> ReadRequest) async -> [ReadResponse]
     /// What a node's replica has of an entry; nil where it has none of the partition, or does not answer in time.
@@ -88,6 +90,8 @@ package enum SessionRefusal: Error, Sendable, Equatable {
     case unavailable
     /// 503
     case draining
+    /// 503: too many are being opened at once; not before so many milliseconds.
+    case tooMany(afterMilliseconds: UInt64)
 }
 
 /// A node as `/admin` shows it.

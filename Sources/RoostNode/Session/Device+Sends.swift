@@ -12,8 +12,8 @@ extension Device {
                 if !acknowledge(n) {
                     refuse(.invalidField, "n: \(n) is above the last delivery sent, \(window.lastNumber)", id: nil)
                 }
-            case .send(let send):
-                handle(send)
+            case .send(let send): handle(send)
+            case .subscribe(let subscription): subscribe(subscription)
             }
         } catch {
             context.counters.framesRejected.increment()

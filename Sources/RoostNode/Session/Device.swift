@@ -39,12 +39,18 @@ actor Device {
     private var isReading = true
     var messageIDs: SeededGenerator
 
+    // Presence.
+    var presenceCheck = PresenceCheck()
+    var presenceTimer: (any ScheduledTimer)?
+
     // Liveness.
     private var timer: (any ScheduledTimer)?
     private var writeTimer: (any ScheduledTimer)?
     private var heardSinceHeartbeat = true
     private var acknowledgingPing: UInt64?
     private var saidIncomplete = false
+    /// Some partition has had no leader for too long to wait for it.
+    private var isLateToOpen = false
 
     init(
         slot: UInt32, session: SessionID, generation: Generation, startAt: Int64, request: SessionRequest,
@@ -151,6 +157,8 @@ actor Device {
         timer = nil
         writeTimer?.cancel()
         writeTimer = nil
+        presenceTimer?.cancel()
+        presenceTimer = nil
         outbound.removeAll()
         held.removeAll()
         // The device sends again what was not answered, maybe elsewhere: what is left of this session must not go on
@@ -161,6 +169,12 @@ actor Device {
             $0.giveUp(calls)
             $0.sessionEnded(self)
         }
+    }
+
+    /// Whether the socket has room, and nothing of more weight wants it.
+    var hasRoomForPresence: Bool {
+        guard let socket, socket.isWritable, outbound.isEmpty else { return false }
+        return (window.isCaughtUp || isLateToOpen) && !(window.hasRoom && window.hasBacklog)
     }
 
     // MARK: Delivery
@@ -208,6 +222,7 @@ actor Device {
 
     /// Some partition has had no leader for too long: the client may go on with what it has.
     func openIncomplete() {
+        isLateToOpen = true
         guard request.modern, !window.isCaughtUp, !saidIncomplete else { return }
         saidIncomplete = true
         var frame = ByteBuffer()

@@ -19,6 +19,7 @@ package struct ClientAPI: HTTPService {
         HistoryRoutes(node: node).add(to: table)
         SyncRoutes(node: node).add(to: table)
         PresenceRoutes(node: node).add(to: table)
+        SettingsRoutes(node: node).add(to: table)
         table.seal(behind: auth)
         routes = RoutedService(routes: table, logger: logger)
         admission = WebSocketAdmission(node: node, tokens: tokens, core: core)

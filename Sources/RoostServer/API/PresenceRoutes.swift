@@ -17,8 +17,14 @@ struct PresenceRoutes {
     private func ofUser(_ user: UserID, _ caller: Caller) async throws -> Response {
         try await check(caller, maySee: user)
         let devices: [DeviceRecord]
-        switch await node.read(.devices(user)) {
-        case .devices(let found): devices = found
+        // Hidden from others, not from oneself and from those who operate the cluster.
+        let isHidden: Bool
+        let partition = PartitionID(of: user.uuid, count: node.configuration.partitions)
+        switch await node.read(.lastSeen([user]), of: partition) {
+        case .lastSeen(let found):
+            guard let seen = found.first else { throw Problem(.unknownUser) }
+            devices = seen.devices
+            isHidden = seen.isHidden && caller.user != user && caller.role != .admin
         case .none: throw Problem(.unknownUser)
         case .rejected(let rejection): throw Problem(rejection)
         default: throw Problem.unavailable("the answer was not understood")
@@ -30,8 +36,8 @@ struct PresenceRoutes {
             if let view = present.first(where: { $0.device == record.device }) {
                 rows.append((record, view.node, now))
             } else {
-                // Of a device whose last session is forgotten, its first appearance is what remains.
-                let last = await node.lastOnline(user: user, device: record.device) ?? record.createdAt
+                // Of a device whose last session is forgotten, what the log knows is what remains.
+                let last = await node.lastOnline(user: user, device: record.device) ?? record.seenAt
                 rows.append((record, nil, last))
             }
         }
@@ -41,7 +47,7 @@ struct PresenceRoutes {
                     $0.field("device_id", row.record.device.text)
                     $0.field("node_id", row.node?.name)
                     $0.field("status", row.node == nil ? "offline" : "online")
-                    $0.field("last_online", Timestamps.rfc3339(row.last))
+                    $0.field("last_online", isHidden ? nil : Timestamps.rfc3339(row.last))
                 }
             }
         }

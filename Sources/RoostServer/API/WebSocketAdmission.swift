@@ -117,6 +117,10 @@ extension Problem {
         case .tooManyDevices:
             self.init(.tooManyRequests, "too_many_devices", "the user has too many devices", retryAfterSeconds: 30)
         case .unavailable: self = .unavailable("the user's partition has no leader at the moment")
+        case .tooMany(let milliseconds):
+            self.init(
+                .serviceUnavailable, "busy", "too many sessions are being opened at this node",
+                retryAfterSeconds: Int(clamping: (milliseconds + 999) / 1_000))
         case .draining:
             self.init(
                 .serviceUnavailable, "draining", "this node is going down: connect to another one",

@@ -26,8 +26,10 @@ package enum ConfigKnobs {
             .init("max_http_body", \.maxHTTPBody, 1_024...16_777_216),
             .init("handshake_ms", \.handshakeMilliseconds, 100...120_000),
             .init("max_connections", \.maxConnections, 1...10_000_000),
+            .init("max_session_opens_per_second", \.maxSessionOpensPerSecond, 1...1_000_000),
             .init("window", \.window, 1...65_536),
             .init("max_pending_sends", \.maxPendingSends, 1...65_536),
+            .init("max_presence_subscriptions", \.maxPresenceSubscriptions, 0...65_536),
             .init("max_link_queue_bytes", \.maxLinkQueueBytes, 1_048_576...4_294_967_296),
         ]
     }
@@ -45,6 +47,8 @@ package enum ConfigKnobs {
             .init("heartbeat_seconds", \.heartbeatSeconds, 1...3_600),
             .init("write_timeout_ms", \.writeTimeoutMilliseconds, 100...600_000),
             .init("presence_batch_ms", \.presenceBatchMilliseconds, 1...5_000),
+            .init("presence_debounce_ms", \.presenceDebounceMilliseconds, 0...600_000),
+            .init("presence_recheck_seconds", \.presenceRecheckSeconds, 1...86_400),
             .init("cursor_commit_ms", \.cursorCommitMilliseconds, 10...60_000),
             .init("stream_status_ms", \.streamStatusMilliseconds, 50...60_000),
             .init("drain_ms", \.drainMilliseconds, 0...600_000),

@@ -27,12 +27,16 @@ final class OverloadedHandler: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
-    private static let answer = ByteBuffer(
-        string: "HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+    /// Seconds: those who were refused together do not come back together.
+    private static let retryAfter = 3...12
 
     func channelActive(context: ChannelHandlerContext) {
         let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
-        context.writeAndFlush(wrapOutboundOut(Self.answer)).whenComplete { _ in
+        let seconds = Int.random(in: Self.retryAfter)
+        let answer = ByteBuffer(
+            string: "HTTP/1.1 503 Service Unavailable\r\nretry-after: \(seconds)\r\ncontent-length: 0\r\n"
+                + "connection: close\r\n\r\n")
+        context.writeAndFlush(wrapOutboundOut(answer)).whenComplete { _ in
             bound.value.close(promise: nil)
         }
     }

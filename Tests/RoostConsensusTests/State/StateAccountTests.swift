@@ -26,6 +26,46 @@ import Testing
         #expect(machine.state.account(user(1))?.disabled == true)
     }
 
+    @Test func lastSeenIsHiddenAndShown() {
+        var machine = Machine()
+        let hide = Command.setLastSeenHidden(user: user(1), hidden: true)
+        #expect(machine.apply(hide) == .rejected(.unknownUser))
+        #expect(machine.state.rejection(of: hide, known: machine.tables) == .rejected(.unknownUser))
+        machine.apply(.createAccount(account(1)))
+        #expect(machine.apply(hide) == .done)
+        #expect(machine.last.changes.count == 1 && machine.last.revoked.isEmpty)
+        #expect(machine.state.lastSeen(of: user(1)) == UserLastSeen(user: user(1), isHidden: true, devices: []))
+        #expect(machine.apply(hide) == .done)
+        #expect(machine.last.changes.isEmpty)
+        machine.apply(.setAccountDisabled(user: user(1), disabled: true))
+        #expect(machine.state.account(user(1))?.hidesLastSeen == true)
+        machine.apply(.setLastSeenHidden(user: user(1), hidden: false))
+        #expect(machine.state.lastSeen(of: user(1))?.isHidden == false && machine.state.lastSeen(of: user(2)) == nil)
+    }
+
+    @Test func contactsAreThoseOfACommonConversationNow() {
+        var machine = Machine()
+        func make(_ number: UInt64, _ owner: UInt64, _ others: UInt64...) {
+            machine.apply(
+                .createConversation(
+                    CreateConversationCommand(
+                        id: group(number), type: .group, name: nil, creator: user(owner),
+                        members: others.map { user($0) }.sorted())))
+        }
+        make(1, 1, 2, 3)
+        make(2, 3, 4)
+        let all = (1...6).map { user($0) }
+        #expect(machine.state.contacts(of: user(1), among: all) == [user(1), user(2), user(3)])
+        #expect(machine.state.contacts(of: user(4), among: all) == [user(3), user(4)])
+        #expect(machine.state.contacts(of: user(5), among: all).isEmpty)
+        #expect(machine.state.contacts(of: user(1), among: [user(4)]).isEmpty)
+        let remove = ChangeMembersCommand(
+            conversation: group(1), actor: user(1), users: [user(2)], action: .remove)
+        machine.apply(.changeMembers(remove))
+        #expect(machine.state.contacts(of: user(1), among: all) == [user(1), user(3)])
+        #expect(machine.state.contacts(of: user(2), among: all).isEmpty)
+    }
+
     @Test func disablingRevokes() {
         var machine = Machine()
         #expect(machine.apply(.setAccountDisabled(user: user(1), disabled: true)) == .rejected(.unknownUser))

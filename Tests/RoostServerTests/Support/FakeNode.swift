@@ -98,6 +98,10 @@ final class FakeNode: NodeService {
                 guard state.accounts[user] != nil else { return .rejected(.unknownUser) }
                 state.accounts[user]?.disabled = disabled
                 return .done
+            case .setLastSeenHidden(let user, let hidden):
+                guard state.accounts[user] != nil else { return .rejected(.unknownUser) }
+                state.accounts[user]?.hidesLastSeen = hidden
+                return .done
             case .createConversation(let command):
                 let members =
                     [MemberSnapshot(user: command.creator, role: .owner, current: true)]
@@ -125,6 +129,20 @@ final class FakeNode: NodeService {
                 return state.conversations[id].map { .cursors($0, []) } ?? .none
             default: return .none
             }
+        }
+    }
+
+    func read(_ request: ReadRequest, of partition: PartitionID) async -> ReadResponse {
+        guard case .lastSeen(let users) = request else { return await read(request) }
+        return state.withLockedValue { state in
+            state.reads.append(request)
+            if let answer = state.onRead?(request) { return answer }
+            return .lastSeen(
+                users.compactMap { user in
+                    guard let account = state.accounts[user] else { return nil }
+                    return UserLastSeen(
+                        user: user, isHidden: account.hidesLastSeen, devices: state.devices[user] ?? [])
+                })
         }
     }
 
