@@ -40,9 +40,9 @@ extension Command {
     /// has an id, an account its salt, a cursor or a floor never goes back.
     public var needsIdentity: Bool {
         switch self {
-        case .setAccountDisabled, .registerDevice, .createConversation, .changeMembers, .dropCursors: true
+        case .setAccountDisabled, .registerDevice, .createConversation, .changeMembers, .dropCursors, .changeRing: true
         case .send, .createAccount, .advanceCursors, .addSigningKey, .limited, .called, .seeDevices, .forgetDevices,
-            .raiseFloors, .raiseIDFloors:
+            .raiseFloors, .raiseIDFloors, .foundRing:
             false
         }
     }

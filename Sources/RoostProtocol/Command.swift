@@ -28,6 +28,10 @@ public indirect enum Command: Sendable, Equatable {
     case raiseIDFloors([FloorRaise])
     /// A command that is applied once, however often it stands in the log.
     case called(CallIdentity, Command)
+    /// Partition 0 only: the ring as founded; once.
+    case foundRing(Ring)
+    /// Partition 0 only.
+    case changeRing(RingChange)
 }
 
 extension Command {

@@ -20,6 +20,8 @@ enum CommandTag: UInt8 {
     case raiseFloors = 14
     case raiseIDFloors = 15
     case called = 16
+    case foundRing = 17
+    case changeRing = 18
 }
 
 extension Command: WireValue {
@@ -77,6 +79,12 @@ extension Command: WireValue {
             buffer.writeByte(CommandTag.called.rawValue)
             identity.encode(into: &buffer)
             command.encode(into: &buffer)
+        case .foundRing(let ring):
+            buffer.writeByte(CommandTag.foundRing.rawValue)
+            ring.encode(into: &buffer)
+        case .changeRing(let change):
+            buffer.writeByte(CommandTag.changeRing.rawValue)
+            change.encode(into: &buffer)
         }
     }
 
@@ -118,6 +126,8 @@ extension Command: WireValue {
             let command = try Command(reading: &buffer)
             guard command.needsIdentity else { throw .invalid("called command") }
             self = .called(identity, command)
+        case .foundRing: self = .foundRing(try Ring(reading: &buffer))
+        case .changeRing: self = .changeRing(try RingChange(reading: &buffer))
         }
     }
 }

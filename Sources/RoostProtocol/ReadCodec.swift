@@ -17,6 +17,7 @@ private enum ReadTag: UInt8 {
     case backlog = 13
     case knownDevices = 14
     case replica = 20
+    case ring = 21
 }
 
 extension ReadRequest: WireValue {
@@ -70,6 +71,8 @@ extension ReadRequest: WireValue {
             buffer.writeVarint(limit)
         case .signingKeys:
             buffer.writeByte(ReadTag.signingKeys.rawValue)
+        case .ring:
+            buffer.writeByte(ReadTag.ring.rawValue)
         case .cursors(let conversation):
             buffer.writeByte(ReadTag.cursors.rawValue)
             buffer.writeID(conversation)
@@ -113,6 +116,7 @@ extension ReadRequest: WireValue {
                 user: try buffer.readID(), since: try buffer.readFixed(), afterIndex: try buffer.readVarint(),
                 conversations: try buffer.readArray(), limit: try buffer.readVarint(as: UInt32.self, "limit"))
         case .signingKeys: self = .signingKeys
+        case .ring: self = .ring
         case .cursors: self = .cursors(try buffer.readID())
         case .message: self = .message(try buffer.readID())
         case .pending: self = .pending(try buffer.readID(), devices: try buffer.readArray())
@@ -138,6 +142,7 @@ private enum ResponseTag: UInt8 {
     case rejected = 14
     case backlog = 15
     case replica = 20
+    case ring = 21
 }
 
 extension ReadResponse: WireValue {
@@ -165,6 +170,7 @@ extension ReadResponse: WireValue {
             put(.synced, messages)
             buffer.writeVarint(through)
         case .signingKeys(let keys): put(.signingKeys, keys)
+        case .ring(let ring): put(.ring, ring)
         case .cursors(let snapshot, let cursors):
             put(.cursors, snapshot)
             buffer.writeArray(cursors)
@@ -190,6 +196,7 @@ extension ReadResponse: WireValue {
         case .backlog: self = .backlog(try Backlog(reading: &buffer))
         case .synced: self = .synced(messages: try buffer.readArray(), through: try buffer.readVarint())
         case .signingKeys: self = .signingKeys(try buffer.readArray())
+        case .ring: self = .ring(try Ring(reading: &buffer))
         case .cursors: self = .cursors(try ConversationSnapshot(reading: &buffer), try buffer.readArray())
         case .located: self = .located(try MessageLocation(reading: &buffer))
         case .pending: self = .pending(try buffer.readArray())

@@ -35,9 +35,17 @@ package struct FaultPlan: Sendable {
         case wipe
         /// A bit of a row is turned over.
         case flippedBit = "flipped-bit"
+        /// A new node joins, with a disk of its own.
+        case join
+        /// A node gives its replicas away, and goes.
+        case leave
+        /// A node is gone with its disk, and is removed.
+        case remove
 
         /// Those that need a node to replace what it lost: off until a run asks for them.
         package static let damage: [Kind] = [.fullDisk, .wipe, .flippedBit]
+        /// Those that change who belongs to the cluster: in the scenario of that name alone.
+        package static let membership: [Kind] = [.join, .leave, .remove]
     }
 
     package struct Weighted: Sendable {
@@ -79,7 +87,9 @@ package struct FaultPlan: Sendable {
         plan.commit = [50_000...300_000, 100_000...3_000_000, 500_000...30_000_000][Int(random(0...2))]
         plan.duplicates = random(0...1) == 0 ? 0 : random(1...1_000)
         plan.drift = [0, 200, 20_000][Int(random(0...2))]
-        for kind in Kind.allCases where scenario.kinds.contains(kind) && allowed.contains(kind) {
+        let membership = Set(scenario == .membership ? Kind.membership : [])
+        for kind in Kind.allCases
+        where scenario.kinds.contains(kind) && (allowed.contains(kind) || membership.contains(kind)) {
             // Each kind is in two runs of three, rarely or often.
             let weight = random(0...2) == 0 ? 0 : kind.weight * (1 << random(0...3))
             if weight > 0 { plan.kinds.append(Weighted(kind: kind, weight: weight)) }
@@ -99,7 +109,7 @@ extension FaultPlan.Kind {
         switch self {
         case .crashAll, .wipe, .split, .drain: 1
         case .fullDisk, .flippedBit, .failedSync: 2
-        case .crash, .pause, .lostConnection: 4
+        case .crash, .pause, .lostConnection, .join, .leave, .remove: 4
         default: 3
         }
     }
@@ -120,6 +130,8 @@ package enum Scenario: String, Sendable, CaseIterable {
     case pauses
     case clocks
     case disks
+    /// Nodes join, leave and are removed, and are killed in the middle of it.
+    case membership
 
     package var kinds: Set<FaultPlan.Kind> {
         switch self {
@@ -130,6 +142,7 @@ package enum Scenario: String, Sendable, CaseIterable {
         case .pauses: [.pause, .slowLink, .slowDisk]
         case .clocks: [.clockJump, .crash, .pause]
         case .disks: [.slowDisk, .failedSync, .fullDisk, .wipe, .flippedBit, .crash]
+        case .membership: [.join, .leave, .remove, .crash, .lostConnection, .cut, .isolation, .drain, .slowDisk]
         }
     }
 

@@ -26,7 +26,7 @@ extension Partition {
         // What comes from another node has no say in it.
         case .limited(_, let inner): return limited(inner, inner)
         case .createAccount, .setAccountDisabled, .advanceCursors, .addSigningKey, .seeDevices, .forgetDevices,
-            .dropCursors, .raiseFloors, .raiseIDFloors, .called:
+            .dropCursors, .raiseFloors, .raiseIDFloors, .called, .foundRing, .changeRing:
             return encoded
         }
         return limited(command)

@@ -40,7 +40,6 @@ package struct UnsafeRecovery: Sendable {
         self.former = record
         let layout = Placement.layout(
             partitions: Int(record.partitions), among: record.members.map(\.node), count: Int(record.replication))
-        let me = RaftPeer(node: survivor, store: former.store)
         let founders = Dictionary(uniqueKeysWithValues: record.members.map { ($0.node, $0.store) })
         var reaches: [PartitionReach] = []
         var writes: [PartitionWrite] = []
@@ -54,7 +53,10 @@ package struct UnsafeRecovery: Sendable {
                 var payload = entry.payload
                 if let later = RaftConfiguration(decoding: &payload) { configuration = later }
             }
-            guard configuration.voters.contains(me), restored.lastIndex > 0 else {
+            let own = configuration.voters.first {
+                $0.node == survivor && former.store.replicaNumber(of: $0.store) != nil
+            }
+            guard let me = own, restored.lastIndex > 0 else {
                 lacking.append(id)
                 continue
             }
