@@ -7,8 +7,8 @@ struct Roost: AsyncParsableCommand {
         commandName: "roost",
         abstract: "A distributed messaging server: the cluster, its operator's tools and a client.",
         subcommands: [
-            UpCommand.self, NodeCommand.self, StatusCommand.self, UsersCommand.self, RegisterCommand.self,
-            LoginCommand.self, WebSocketCommand.self, CallCommand.self, BenchCommand.self, RecoverCommand.self,
+            UpCommand.self, NodeCommand.self, StatusCommand.self, LeaveCommand.self, RemoveCommand.self,
+            UsersCommand.self, RegisterCommand.self, LoginCommand.self, WebSocketCommand.self, CallCommand.self, BenchCommand.self, RecoverCommand.self,
             SimulateCommand.self, TortureCommand.self,
         ])
 

@@ -89,6 +89,8 @@ package struct ClusterConfig: Sendable, Equatable {
         /// Address the admin endpoint listens on; other than loopback needs `admin_token`.
         package var adminHost = "127.0.0.1"
         package var adminToken: String?
+        /// Absolute; nil where the cluster has no secret, and then nobody can join it.
+        package var clusterSecretFile: String?
         package init() {}
     }
 

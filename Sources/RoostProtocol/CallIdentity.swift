@@ -41,10 +41,10 @@ extension Command {
     public var needsIdentity: Bool {
         switch self {
         case .setAccountDisabled, .setLastSeenHidden, .registerDevice, .createConversation, .changeMembers,
-            .dropCursors:
+            .dropCursors, .changeRing:
             true
         case .send, .createAccount, .advanceCursors, .addSigningKey, .limited, .called, .seeDevices, .forgetDevices,
-            .raiseFloors, .raiseIDFloors:
+            .raiseFloors, .raiseIDFloors, .foundRing:
             false
         }
     }

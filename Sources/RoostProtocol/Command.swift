@@ -30,6 +30,10 @@ public indirect enum Command: Sendable, Equatable {
     case called(CallIdentity, Command)
     /// Whether others see when the user was online last.
     case setLastSeenHidden(user: UserID, hidden: Bool)
+    /// Partition 0 only: the ring as founded; once.
+    case foundRing(Ring)
+    /// Partition 0 only.
+    case changeRing(RingChange)
 }
 
 extension Command {

@@ -21,6 +21,8 @@ enum CommandTag: UInt8 {
     case raiseIDFloors = 15
     case called = 16
     case setLastSeenHidden = 17
+    case foundRing = 18
+    case changeRing = 19
 }
 
 extension Command: WireValue {
@@ -82,6 +84,12 @@ extension Command: WireValue {
             buffer.writeByte(CommandTag.setLastSeenHidden.rawValue)
             buffer.writeID(user)
             buffer.writeFlag(hidden)
+        case .foundRing(let ring):
+            buffer.writeByte(CommandTag.foundRing.rawValue)
+            ring.encode(into: &buffer)
+        case .changeRing(let change):
+            buffer.writeByte(CommandTag.changeRing.rawValue)
+            change.encode(into: &buffer)
         }
     }
 
@@ -125,6 +133,8 @@ extension Command: WireValue {
             self = .called(identity, command)
         case .setLastSeenHidden:
             self = .setLastSeenHidden(user: try buffer.readID(), hidden: try buffer.readFlag("hidden"))
+        case .foundRing: self = .foundRing(try Ring(reading: &buffer))
+        case .changeRing: self = .changeRing(try RingChange(reading: &buffer))
         }
     }
 }

@@ -60,6 +60,15 @@ public struct HandshakeRefusal: Error, Sendable, Equatable {
         case unexpectedNode = 8
         /// The lower node id dials, so that two nodes that dial each other at once keep one link.
         case wrongDirection = 9
+        /// The node was taken out of the ring: it has no part in the cluster any more.
+        case removedNode = 10
+        /// The cluster has a secret, which the other end does not know or did not prove; or the other end has one, and
+        /// this one has not.
+        case secret = 11
+        /// The node is not taken in.
+        case notTakenIn = 12
+        /// The node is not taken in now; asking again may help.
+        case notTakenInNow = 13
     }
     public var code: Code
     /// For the log of the other end; at most 255 bytes of UTF-8.

@@ -9,6 +9,14 @@ public enum HandshakeFrame: Sendable, Equatable {
     case accept(HandshakeHello)
     /// From either end, which then closes.
     case refuse(HandshakeRefusal)
+    /// Random bytes: what the other end proves is bound to them. `HandshakeCodec.secretBytes` of them.
+    case challenge([UInt8])
+    /// That the sender knows the cluster's secret: a MAC of both ends' words and challenges.
+    case proof([UInt8])
+    /// Instead of a hello, from a blank node.
+    case join(JoinHello)
+    /// The node is taken in.
+    case joined(FoundingRecord, Ring)
 }
 
 /// The handshake's frames have the same shape as all others, and begin with the word ROOST and the range of versions:
@@ -16,11 +24,19 @@ public enum HandshakeFrame: Sendable, Equatable {
 public enum HandshakeCodec {
     /// Longest frame, in bytes after the length: whoever has not shaken hands yet claims no more memory than this.
     public static let maxFrame = 1024
+    /// Longest `joined`, which the dialling end takes that has proved itself and had a proof.
+    public static let maxJoined = 256 << 10
+    /// Bytes of a challenge and of a proof.
+    public static let secretBytes = 32
 
     private enum Tag: UInt8 {
         case hello = 1
         case accept = 2
         case refuse = 3
+        case challenge = 4
+        case proof = 5
+        case join = 6
+        case joined = 7
     }
 
     private static let magic: [UInt8] = Array("ROOST".utf8)
@@ -37,8 +53,28 @@ public enum HandshakeCodec {
             buffer.writeBytes(magic)
             buffer.writeByte(refusal.code.rawValue)
             buffer.writeText(refusal.text.prefix(utf8Bytes: WireBounds.name))
+        case .challenge(let bytes): write(bytes, as: .challenge, into: &buffer)
+        case .proof(let bytes): write(bytes, as: .proof, into: &buffer)
+        case .join(let hello):
+            buffer.writeByte(Tag.join.rawValue)
+            buffer.writeBytes(magic)
+            buffer.writeInteger(hello.minVersion)
+            buffer.writeInteger(hello.maxVersion)
+            buffer.writeText(hello.cluster)
+            hello.member.encode(into: &buffer)
+        case .joined(let record, let ring):
+            buffer.writeByte(Tag.joined.rawValue)
+            buffer.writeBytes(magic)
+            record.encode(into: &buffer)
+            ring.encode(into: &buffer)
         }
         buffer.setInteger(UInt32(buffer.writerIndex - start - 4), at: start)
+    }
+
+    private static func write(_ bytes: [UInt8], as tag: Tag, into buffer: inout ByteBuffer) {
+        buffer.writeByte(tag.rawValue)
+        buffer.writeBytes(magic)
+        buffer.writeBytes(bytes)
     }
 
     private static func write(_ hello: HandshakeHello, as tag: Tag, into buffer: inout ByteBuffer) {
@@ -57,10 +93,12 @@ public enum HandshakeCodec {
 
     /// The next whole frame, taken off the front; nil until it is there. Throws at the first bytes that no handshake
     /// begins with, before anything is gathered.
-    public static func nextFrame(from buffer: inout ByteBuffer) throws(PeerCodecError) -> HandshakeFrame? {
+    public static func nextFrame(
+        from buffer: inout ByteBuffer, limit: Int = maxFrame
+    ) throws(PeerCodecError) -> HandshakeFrame? {
         if let length = buffer.getInteger(at: buffer.readerIndex, as: UInt32.self) {
             // Shorter than type, word and one more byte, or longer than any handshake: another protocol.
-            guard length > magic.count + 1, length <= maxFrame else { throw .notRoost }
+            guard length > magic.count + 1, length <= limit else { throw .notRoost }
         } else if let first = buffer.getInteger(at: buffer.readerIndex, as: UInt8.self), first != 0 {
             throw .notRoost
         }
@@ -68,7 +106,7 @@ public enum HandshakeCodec {
             guard let found = buffer.getInteger(at: buffer.readerIndex + 5 + offset, as: UInt8.self) else { return nil }
             guard found == byte else { throw .notRoost }
         }
-        guard var frame = try PeerFrameCodec.split(&buffer, limit: maxFrame) else { return nil }
+        guard var frame = try PeerFrameCodec.split(&buffer, limit: limit) else { return nil }
         let tag: Tag = try frame.readTag("handshake frame")
         frame.moveReaderIndex(forwardBy: magic.count)
         let result: HandshakeFrame
@@ -79,9 +117,23 @@ public enum HandshakeCodec {
             result = .refuse(
                 HandshakeRefusal(
                     code: try frame.readTag("refusal"), text: try frame.readText("reason", max: WireBounds.name)))
+        case .challenge: result = .challenge(try readSecret(&frame))
+        case .proof: result = .proof(try readSecret(&frame))
+        case .join:
+            result = .join(
+                JoinHello(
+                    minVersion: try frame.readFixed(), maxVersion: try frame.readFixed(),
+                    cluster: try frame.readText("cluster", max: WireBounds.name),
+                    member: try RingMember(reading: &frame)))
+        case .joined: result = .joined(try FoundingRecord(reading: &frame), try Ring(reading: &frame))
         }
         guard frame.readableBytes == 0 else { throw .trailingBytes }
         return result
+    }
+
+    private static func readSecret(_ buffer: inout ByteBuffer) throws(PeerCodecError) -> [UInt8] {
+        guard let bytes = buffer.readBytes(length: secretBytes) else { throw .truncated }
+        return bytes
     }
 
     private static func readHello(_ buffer: inout ByteBuffer) throws(PeerCodecError) -> HandshakeHello {

@@ -16,6 +16,7 @@ public enum PeerFrame: Sendable, Equatable {
     case reaches([NodeID])
     /// The sender drains: it takes no leadership until this link ends.
     case draining
+    case ring(RingMessage)
     /// Its rows on lane `bulk`.
     case repair(RepairMessage)
 

@@ -19,6 +19,7 @@ public enum PeerFrameCodec {
         case draining = 0x16
         case clock = 0x17
         case repair = 0x18
+        case ring = 0x19
         case raft = 0x20
         case propose = 0x30
         case proposalResults = 0x31
@@ -98,7 +99,8 @@ public enum PeerFrameCodec {
         case .revoked(let values): split(values, PeerFrame.revoked)
         case .repair(.rows(let partition, let rows)):
             split(rows) { .repair(.rows(partition: partition, rows: $0)) }
-        case .swim, .presence, .founding, .linkPing, .linkPong, .reaches, .draining, .clock, .repair, .open, .relayed:
+        case .swim, .presence, .founding, .linkPing, .linkPong, .reaches, .draining, .clock, .repair, .ring, .open,
+            .relayed:
             nil
         }
     }
@@ -114,6 +116,7 @@ public enum PeerFrameCodec {
         case .reaches: .reaches
         case .draining: .draining
         case .repair: .repair
+        case .ring: .ring
         case .raft: .raft
         case .propose: .propose
         case .proposalResults: .proposalResults
@@ -140,6 +143,7 @@ public enum PeerFrameCodec {
         case .reaches(let nodes): buffer.writeArray(nodes)
         case .draining: break
         case .repair(let message): message.encode(into: &buffer)
+        case .ring(let message): message.encode(into: &buffer)
         case .raft(let envelopes): buffer.writeArray(envelopes)
         case .propose(let proposals): buffer.writeArray(proposals)
         case .proposalResults(let results): buffer.writeArray(results)
@@ -167,6 +171,7 @@ public enum PeerFrameCodec {
         case .reaches: .reaches(try buffer.readArray())
         case .draining: .draining
         case .repair: .repair(try RepairMessage(reading: &buffer))
+        case .ring: .ring(try RingMessage(reading: &buffer))
         case .raft: .raft(try buffer.readArray())
         case .propose: .propose(try buffer.readArray())
         case .proposalResults: .proposalResults(try buffer.readArray())

@@ -131,17 +131,18 @@ extension RaftMessage: WireValue {
 }
 
 extension RaftEnvelope: WireValue {
-    static var minimumSize: Int { 11 }
+    static var minimumSize: Int { 19 }
 
     func encode(into buffer: inout ByteBuffer) {
         partition.encode(into: &buffer)
+        buffer.writeInteger(fromStore.value)
         buffer.writeInteger(toStore.value)
         message.encode(into: &buffer)
     }
 
     init(reading buffer: inout ByteBuffer) throws(PeerCodecError) {
         self.init(
-            partition: try PartitionID(reading: &buffer), toStore: StoreID(try buffer.readFixed()),
-            message: try RaftMessage(reading: &buffer))
+            partition: try PartitionID(reading: &buffer), fromStore: StoreID(try buffer.readFixed()),
+            toStore: StoreID(try buffer.readFixed()), message: try RaftMessage(reading: &buffer))
     }
 }

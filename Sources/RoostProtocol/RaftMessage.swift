@@ -91,11 +91,14 @@ public enum RaftMessage: Sendable, Equatable {
 /// A Raft message with its group; sender and receiver are the link's two ends.
 public struct RaftEnvelope: Sendable, Equatable {
     public var partition: PartitionID
-    /// The store the message is meant for: a node that came back with another store drops it.
+    /// The replica it comes from: an identity of the sending node's store.
+    public var fromStore: StoreID
+    /// The replica the message is meant for: a node that came back with another store drops it.
     public var toStore: StoreID
     public var message: RaftMessage
-    public init(partition: PartitionID, toStore: StoreID, message: RaftMessage) {
+    public init(partition: PartitionID, fromStore: StoreID, toStore: StoreID, message: RaftMessage) {
         self.partition = partition
+        self.fromStore = fromStore
         self.toStore = toStore
         self.message = message
     }

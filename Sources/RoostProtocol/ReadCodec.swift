@@ -19,6 +19,7 @@ private enum ReadTag: UInt8 {
     case lastSeen = 15
     case contacts = 16
     case replica = 20
+    case ring = 21
 }
 
 extension ReadRequest: WireValue {
@@ -79,6 +80,8 @@ extension ReadRequest: WireValue {
             buffer.writeVarint(limit)
         case .signingKeys:
             buffer.writeByte(ReadTag.signingKeys.rawValue)
+        case .ring:
+            buffer.writeByte(ReadTag.ring.rawValue)
         case .cursors(let conversation):
             buffer.writeByte(ReadTag.cursors.rawValue)
             buffer.writeID(conversation)
@@ -124,6 +127,7 @@ extension ReadRequest: WireValue {
                 user: try buffer.readID(), since: try buffer.readFixed(), afterIndex: try buffer.readVarint(),
                 conversations: try buffer.readArray(), limit: try buffer.readVarint(as: UInt32.self, "limit"))
         case .signingKeys: self = .signingKeys
+        case .ring: self = .ring
         case .cursors: self = .cursors(try buffer.readID())
         case .message: self = .message(try buffer.readID())
         case .pending: self = .pending(try buffer.readID(), devices: try buffer.readArray())
@@ -151,6 +155,7 @@ private enum ResponseTag: UInt8 {
     case lastSeen = 16
     case users = 17
     case replica = 20
+    case ring = 21
 }
 
 extension ReadResponse: WireValue {
@@ -180,6 +185,7 @@ extension ReadResponse: WireValue {
             put(.synced, messages)
             buffer.writeVarint(through)
         case .signingKeys(let keys): put(.signingKeys, keys)
+        case .ring(let ring): put(.ring, ring)
         case .cursors(let snapshot, let cursors):
             put(.cursors, snapshot)
             buffer.writeArray(cursors)
@@ -207,6 +213,7 @@ extension ReadResponse: WireValue {
         case .backlog: self = .backlog(try Backlog(reading: &buffer))
         case .synced: self = .synced(messages: try buffer.readArray(), through: try buffer.readVarint())
         case .signingKeys: self = .signingKeys(try buffer.readArray())
+        case .ring: self = .ring(try Ring(reading: &buffer))
         case .cursors: self = .cursors(try ConversationSnapshot(reading: &buffer), try buffer.readArray())
         case .located: self = .located(try MessageLocation(reading: &buffer))
         case .pending: self = .pending(try buffer.readArray())

@@ -27,6 +27,7 @@ public enum ReadRequest: Sendable, Equatable {
     /// The user's messages of the partition with log index above `afterIndex`, sent at or after `since`, in log order.
     case sync(user: UserID, since: Int64, afterIndex: UInt64, conversations: [ConversationID], limit: UInt32)
     case signingKeys
+    case ring
     case cursors(ConversationID)
     case message(MessageID)
     /// Per device of the user: how many messages of the partition it has not acknowledged.
@@ -49,6 +50,7 @@ public enum ReadResponse: Sendable, Equatable {
     /// `through`: log index up to which nothing is left out.
     case synced(messages: [Message], through: UInt64)
     case signingKeys([SigningKey])
+    case ring(Ring)
     case cursors(ConversationSnapshot, [CursorAdvance])
     case located(MessageLocation)
     case pending([DevicePending])

@@ -40,6 +40,12 @@ package struct FaultPlan: Sendable {
         case oldDisk = "old-disk"
         /// A bit of a row of the log is turned over, or a row of a table that is derived from it.
         case flippedBit = "flipped-bit"
+        /// A new node joins, with a disk of its own.
+        case join
+        /// A node gives its replicas away, and goes.
+        case leave
+        /// A node is gone with its disk, and is removed.
+        case remove
 
         /// Mistakes of operators: off until a run asks for them.
         package static let mistakes: [Kind] = [.oldDisk]
@@ -47,6 +53,8 @@ package struct FaultPlan: Sendable {
         package static let loud: Set<Kind> = [
             .crash, .crashAll, .drain, .failedSync, .lostConnection, .lostDelivery, .cut,
         ]
+        /// Those that change who belongs to the cluster: in the scenario of that name alone.
+        package static let membership: [Kind] = [.join, .leave, .remove]
     }
 
     package struct Weighted: Sendable {
@@ -93,7 +101,9 @@ package struct FaultPlan: Sendable {
         plan.commit = [50_000...300_000, 100_000...3_000_000, 500_000...30_000_000][Int(random(0...2))]
         plan.duplicates = random(0...1) == 0 ? 0 : random(1...1_000)
         plan.drift = [0, 200, 20_000][Int(random(0...2))]
-        for kind in Kind.allCases where scenario.kinds.contains(kind) && allowed.contains(kind) {
+        let membership = Set(scenario == .membership ? Kind.membership : [])
+        for kind in Kind.allCases
+        where scenario.kinds.contains(kind) && (allowed.contains(kind) || membership.contains(kind)) {
             // Each kind is in two runs of three, rarely or often.
             let weight = random(0...2) == 0 ? 0 : kind.weight * (1 << random(0...3))
             if weight > 0 { plan.kinds.append(Weighted(kind: kind, weight: weight)) }
@@ -136,7 +146,7 @@ extension FaultPlan.Kind {
         case .crashAll, .split, .drain: 1
         case .oldDisk: 8
         case .fullDisk, .wipe, .flippedBit, .failedSync: 2
-        case .crash, .pause, .lostConnection: 4
+        case .crash, .pause, .lostConnection, .join, .leave, .remove: 4
         default: 3
         }
     }
@@ -165,6 +175,8 @@ package enum Scenario: String, Sendable, CaseIterable {
     case losses
     /// Users who do next to nothing, so that groups fall asleep.
     case idle
+    /// Nodes join, leave and are removed, and are killed in the middle of it.
+    case membership
 
     package var kinds: Set<FaultPlan.Kind> {
         switch self {
@@ -179,6 +191,7 @@ package enum Scenario: String, Sendable, CaseIterable {
         case .losses: [.wipe, .oldDisk, .crash, .crashAll]
         case .idle: [.crash, .lostConnection]
         case .disks: [.slowDisk, .failedSync, .fullDisk, .wipe, .flippedBit, .crash]
+        case .membership: [.join, .leave, .remove, .crash, .lostConnection, .cut, .isolation, .drain, .slowDisk]
         }
     }
 

@@ -76,6 +76,7 @@ package final class LogWatch: @unchecked Sendable {
         self.cluster = cluster
         majority = cluster.configuration.replication / 2 + 1
         cluster.onStart = { [unowned self] in started($0, $1, isBlank: $2) }
+        cluster.onGone = { [unowned self] in gone($0) }
         cluster.onSynced = { [unowned self] node, writes in
             for write in writes { synced(write, at: node) }
             for write in writes where !write.repairs.isEmpty { repaired(write, at: node) }
@@ -104,11 +105,18 @@ package final class LogWatch: @unchecked Sendable {
         quorums.removeAll()
     }
 
+    /// What was on its disk counts no more.
+    private func gone(_ node: NodeID) {
+        stores[node] = nil
+        replicas[node] = nil
+    }
+
     private func synced(_ write: PartitionWrite, at node: NodeID) {
         // Out of its place while it changes, so that its arrays are not copied.
         var replica = replicas[node]?.removeValue(forKey: write.partition) ?? Replica()
         defer { replicas[node, default: [:]][write.partition] = replica }
         if let state = write.hardState { replica.hardState = state }
+        if write.clearsState { replica.applied = 0 }
         if let first = write.truncateFrom, first >= 1, first <= replica.log.count {
             replica.truncate(to: Int(first) - 1)
             quorums[write.partition] = nil
@@ -253,11 +261,11 @@ package final class LogWatch: @unchecked Sendable {
     // MARK: What is said
 
     private func sent(_ frames: [PeerFrame], from node: NodeID, to other: NodeID) {
-        guard let store = stores[node] else { return }
-        let sender = RaftPeer(node: node, store: store)
+        guard stores[node] != nil else { return }
         for frame in frames {
             guard case .raft(let envelopes) = frame else { continue }
             for envelope in envelopes {
+                let sender = RaftPeer(node: node, store: envelope.fromStore)
                 let receiver = RaftPeer(node: other, store: envelope.toStore)
                 judge(envelope.message, envelope.partition, sender, receiver)
             }
@@ -314,7 +322,7 @@ package final class LogWatch: @unchecked Sendable {
             let place = list.lastIndex(where: { $0.map { $0.term < term.term } ?? false }), let item = list[place]
         else { return }
         cluster.executor.schedule(after: 0) { [weak self] in
-            guard let self, self.stores[sender.node] == sender.store,
+            guard let self, self.stores[sender.node]?.replicaNumber(of: sender.store) != nil,
                 let view = self.cluster.onNode(sender.node, { $0.raftView(of: term.partition, at: UInt64(place + 1)) }),
                 let view, view.leads, view.term == term.term
             else { return }

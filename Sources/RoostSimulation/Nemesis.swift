@@ -3,7 +3,8 @@ import RoostNode
 import RoostStorage
 
 /// Does to a cluster what a fault plan says, and undoes it.
-package final class Nemesis {
+package final class Nemesis: @unchecked Sendable {
+    // Unchecked: touched by the simulation's one thread only.
     private struct Active {
         var kind: FaultPlan.Kind
         /// Harmed by it, as far as one can say: they may be missing from every majority.
@@ -12,10 +13,11 @@ package final class Nemesis {
         var undo: () throws -> Void
     }
 
-    private let cluster: SimulationCluster
+    let cluster: SimulationCluster
     private let plan: FaultPlan
     private var generator: SeededGenerator
     private var active: [Active] = []
+    private(set) var move: Move?
     private var next: UInt64
     /// When the last fault came or ended, in virtual nanoseconds.
     package private(set) var changedAt: UInt64 = 0
@@ -54,6 +56,7 @@ package final class Nemesis {
         for fault in active where fault.end <= now { try undo(fault) }
         active.removeAll { $0.end <= now }
         restartEnded()
+        lookAtMove()
         guard now >= next else { return }
         next = drawNext()
         let total = plan.kinds.reduce(0) { $0 + $1.weight }
@@ -97,7 +100,7 @@ package final class Nemesis {
         guard isWhole else { return nil }
         let mild: Set<FaultPlan.Kind> = [.crash, .isolation, .drain, .failedSync]
         guard active.allSatisfy({ mild.contains($0.kind) }) else { return nil }
-        let harmed = Set(active.flatMap(\.nodes))
+        let harmed = Set(active.flatMap(\.nodes)).union(move.map { [$0.node] } ?? [])
         guard harmed.count <= tolerable else { return nil }
         let well = cluster.nodeIDs.filter { !harmed.contains($0) }
         return well.allSatisfy { cluster.running[$0] != nil && !cluster.isPaused($0) } ? well : nil
@@ -142,7 +145,9 @@ package final class Nemesis {
     private func inflict(_ kind: FaultPlan.Kind) throws {
         let nodes = cluster.nodeIDs.shuffled(using: &generator)
         guard let node = nodes.first, let other = nodes.dropFirst().first else { return }
-        let harmed = Set(active.flatMap(\.nodes))
+        var harmed = Set(active.flatMap(\.nodes))
+        // It will not be back, and its replicas are not elsewhere yet.
+        if let move, move.kind == .remove { harmed.insert(move.node) }
         if plan.sparesMajority {
             switch kind {
             case .crashAll, .split: return
@@ -155,6 +160,34 @@ package final class Nemesis {
         case .lostConnection, .lostDelivery, .cut, .silence, .oneWay, .isolation, .split, .slowLink:
             inflict(network: kind, node, other, nodes)
         case .slowDisk, .fullDisk, .flippedBit, .clockJump: try inflict(machine: kind, node)
+        case .join, .leave, .remove: try inflict(membership: kind, node)
+        }
+    }
+
+    func begin(move kind: FaultPlan.Kind, _ node: NodeID) {
+        cluster.note("fault: \(kind.rawValue) \(node)")
+        counts[kind, default: 0] += 1
+        changedAt = cluster.executor.now
+        move = Move(kind: kind, node: node)
+    }
+
+    func moved() {
+        move = nil
+        changedAt = cluster.executor.now
+    }
+
+    /// The node that comes or goes, or any other that gives or takes, once every other time.
+    func killInTheMiddle() {
+        guard let move, random(0...1) == 0 else { return }
+        let victim = random(0...1) == 0 ? move.node : cluster.nodeIDs.randomElement(using: &generator) ?? move.node
+        let spares = plan.sparesMajority && (move.kind == .remove || !active.isEmpty)
+        guard !spares else { return }
+        cluster.executor.schedule(after: random(100...6_000) * 1_000_000) { [weak self] in
+            guard let self, self.move?.node == move.node, self.cluster.running[victim] != nil,
+                !self.cluster.isPaused(victim)
+            else { return }
+            self.cluster.kill(victim)
+            self.begin(.crash, [victim]) { [cluster = self.cluster] in try cluster.start(victim) }
         }
     }
 
@@ -183,7 +216,7 @@ package final class Nemesis {
             cluster.pause(node)
             begin(kind, [node]) { [cluster] in cluster.resume(node) }
         case .wipe:
-            guard damage.mayLose(node) else { return }
+            guard move == nil, damage.mayLose(node) else { return }
             damage.lost(node)
             try cluster.wipe(node)
             begin(kind, [node]) { [cluster] in try cluster.start(node) }

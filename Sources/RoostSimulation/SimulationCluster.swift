@@ -31,11 +31,19 @@ package final class SimulationCluster: @unchecked Sendable {
         var wallOffset: Int64 = 0
         /// It lost a database that was damaged: it founds nothing any more.
         var hasSetAside = false
+        /// Makes its ports.
+        var number = 0
     }
 
     package let executor: SimulationExecutor
     package let network: SimulationNetwork
+    /// As founded.
     package let configuration: ClusterConfig
+    /// The nodes that are there or will be again, in the order of their founding and joining.
+    package private(set) var nodeIDs: [NodeID]
+    private var joining: Set<NodeID> = []
+    /// How many nodes there ever were.
+    package private(set) var nodesEver: Int
     private var machines: [NodeID: Machine] = [:]
     private var sessions: [NodeID: [SimulationSession]] = [:]
     package private(set) var running: [NodeID: Running] = [:]
@@ -58,6 +66,8 @@ package final class SimulationCluster: @unchecked Sendable {
     package var onSynced: ((NodeID, [PartitionWrite]) -> Void)?
     /// A node begins with a disk, blank or not.
     package var onStart: ((NodeID, StoreID, _ isBlank: Bool) -> Void)?
+    /// A node is gone for good, and its disk with it.
+    package var onGone: ((NodeID) -> Void)?
 
     package init(
         seed: UInt64, nodes: Int, replication: Int? = nil, partitions: Int = 4,
@@ -67,19 +77,28 @@ package final class SimulationCluster: @unchecked Sendable {
         executor = SimulationExecutor(seed: seed)
         network = SimulationNetwork(executor: executor)
         self.logger = logger
-        let list = (1...nodes).map { number in
-            ClusterConfig.Node(
-                id: NodeID("node-\(number)"), host: "127.0.0.1", clientPort: 8_000 + number, peerPort: 7_000 + number,
-                adminPort: 9_000 + number, dataDirectory: "/")
-        }
+        let list = (1...nodes).map { Self.node(NodeID("node-\($0)"), number: $0) }
         var configuration = ClusterConfig(
             cluster: "simulated", replication: replication ?? min(3, nodes), partitions: partitions, nodes: list)
         configure(&configuration)
         self.configuration = configuration
+        nodeIDs = list.map(\.id)
+        nodesEver = nodes
         for node in list { machines[node.id] = Machine(disk: try Self.blankDisk(executor)) }
     }
 
-    package var nodeIDs: [NodeID] { configuration.nodes.map(\.id) }
+    private static func node(_ id: NodeID, number: Int) -> ClusterConfig.Node {
+        ClusterConfig.Node(
+            id: id, host: "127.0.0.1", clientPort: 8_000 + number, peerPort: 7_000 + number,
+            adminPort: 9_000 + number, dataDirectory: "/")
+    }
+
+    /// Of the node: that of the founding, and its own entry if it joined later.
+    func configuration(of id: NodeID) -> ClusterConfig {
+        var own = configuration
+        if own.node(id) == nil, let number = machines[id]?.number { own.nodes.append(Self.node(id, number: number)) }
+        return own
+    }
 
     // MARK: Processes
 
@@ -111,10 +130,12 @@ package final class SimulationCluster: @unchecked Sendable {
         onStart?(id, facts.store, isBlank.remove(id) != nil || stored == nil)
         let secrets = SecretBytes(seed: seed)
         let context = NodeContext(
-            configuration: configuration, id: id, clock: clock, transport: network.transport(of: id),
+            configuration: configuration(of: id), id: id, clock: clock, transport: network.transport(of: id),
             storage: storage, logger: logger, userID: { UserID(foldedUsername: $0.lowercased()) },
             secretBytes: { secrets.take($0) }, executor: executor)
-        let node = Node(context: context, facts: facts, seed: seed) { [weak self] in self?.ended(id, $0) }
+        let node = Node(
+            context: context, facts: facts, seed: seed, onLeft: { [weak self] in self?.left(id) },
+            onFailure: { [weak self] in self?.ended(id, $0) })
         running[id] = Running(node: node, clock: clock, storage: storage, gate: gate)
         executor.perform {
             node.assumeIsolated { $0.start() }
@@ -182,6 +203,45 @@ package final class SimulationCluster: @unchecked Sendable {
         machines[id]?.disk = former
         try start(id)
         return true
+    }
+
+    // MARK: Membership
+
+    /// False where the node is there already.
+    func prepareToJoin(_ id: NodeID) throws -> Bool {
+        guard !nodeIDs.contains(id), joining.insert(id).inserted else { return false }
+        nodesEver += 1
+        machines[id] = Machine(disk: try Self.blankDisk(executor), number: nodesEver)
+        return true
+    }
+
+    func isJoining(_ id: NodeID) -> Bool { joining.contains(id) }
+    var isAnybodyJoining: Bool { !joining.isEmpty }
+
+    func joined(_ id: NodeID, _ grant: JoinGrant) throws {
+        joining.remove(id)
+        nodeIDs.append(id)
+        try machines[id]?.disk.saveFacts(
+            NodeFacts(
+                store: StoreID(executor.generator.next()), epoch: 0, founded: grant.record, ring: grant.ring))
+        isBlank.insert(id)
+        try start(id)
+    }
+
+    /// It has left, and its process ends.
+    private func left(_ id: NodeID) {
+        executor.schedule(after: 0) { [weak self] in
+            self?.kill(id)
+            self?.note("\(id) has left")
+            self?.gone(id)
+        }
+    }
+
+    /// The node will not come back.
+    func gone(_ id: NodeID) {
+        nodeIDs.removeAll { $0 == id }
+        machines[id] = nil
+        onGone?(id)
     }
 
     private static func blankDisk(_ executor: SimulationExecutor) throws -> SQLiteStore {

@@ -183,8 +183,11 @@ package final class SimulationNetwork: @unchecked Sendable {
                 let first = ends[pair.a], let second = ends[pair.b]
             else { return }
             let (one, two) = (first.identity(), second.identity())
-            guard Self.isWelcome(two, at: one, .dialled(pair.b)), Self.isWelcome(one, at: two, .accepted) else {
+            let refusals = [Self.refusal(of: two, at: one, .dialled(pair.b)), Self.refusal(of: one, at: two, .accepted)]
+            guard refusals == [nil, nil] else {
                 trace?("refused \(pair.a) \(pair.b)")
+                if refusals[0]?.code == .removedNode { second.refusedAsRemoved() }
+                if refusals[1]?.code == .removedNode { first.refusedAsRemoved() }
                 executor.schedule(after: 1_000_000_000) { [self] in connect(pair) }
                 return
             }
@@ -212,15 +215,18 @@ package final class SimulationNetwork: @unchecked Sendable {
     }
 
     /// By the rules that hold between real nodes.
-    private static func isWelcome(_ guest: LinkIdentity, at host: LinkIdentity, _ role: LinkRules.Role) -> Bool {
-        let rules = LinkRules(
+    private static func refusal(
+        of guest: LinkIdentity, at host: LinkIdentity, _ role: LinkRules.Role
+    ) -> HandshakeRefusal? {
+        var rules = LinkRules(
             cluster: host.cluster, clusterID: host.clusterID, node: host.node, store: host.store, epoch: host.epoch,
             minVersion: 1, maxVersion: 1, address: host.address, knownNodes: Array(host.peers.keys))
+        rules.removedNodes = host.removed
         let hello = HandshakeHello(
             minVersion: 1, maxVersion: 1, cluster: guest.cluster, clusterID: guest.clusterID, node: guest.node,
             store: guest.store, epoch: guest.epoch, lane: .bulk, address: guest.address)
-        if case .accept = rules.decide(hello, role: role, latestEpoch: nil) { return true }
-        return false
+        if case .refuse(let refusal) = rules.decide(hello, role: role, latestEpoch: nil) { return refusal }
+        return nil
     }
 
     private func tellEnd(_ side: Side, reason: String) {
@@ -243,6 +249,15 @@ package final class SimulationNetwork: @unchecked Sendable {
             let pair = Pair(a, b)
             // The other end may be gone without this one's having heard it.
             if up.contains(pair) { end(pair, reason: reason) } else { tellEnd(Side(node: a, other: b), reason: reason) }
+        }
+    }
+
+    /// Links to nodes that are none of the cluster's any more end.
+    fileprivate func peersChanged(of node: NodeID) {
+        guard let known = ends[node]?.identity().peers else { return }
+        for pair in up.sorted(by: { ($0.a, $0.b) < ($1.a, $1.b) }) where pair.a == node || pair.b == node {
+            let other = pair.a == node ? pair.b : pair.a
+            if known[other] == nil { reset(node, other, reason: "not of the cluster any more") }
         }
     }
 
@@ -365,4 +380,5 @@ private final class SimulationTransport: Transport {
     func queuedBytes(to node: NodeID) -> Int { 0 }
     func reset(_ other: NodeID, reason: String) { network.reset(node, other, reason: reason) }
     func linkInfo() -> [LinkInfo] { [] }
+    func peersChanged() { network.peersChanged(of: node) }
 }

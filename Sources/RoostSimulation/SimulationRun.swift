@@ -11,7 +11,8 @@ package struct SimulationRun {
         /// Virtual seconds with faults.
         package var virtualSeconds: UInt64 = 300
         /// Faults that a run may have.
-        package var allowed = Set(FaultPlan.Kind.allCases).subtracting(FaultPlan.Kind.mistakes)
+        package var allowed = Set(FaultPlan.Kind.allCases)
+            .subtracting(FaultPlan.Kind.mistakes + FaultPlan.Kind.membership)
         /// Switched on in every node.
         package var planted: PlantedFaults = []
         package init() {}
@@ -187,6 +188,7 @@ package struct SimulationRun {
             left += presenceDifferences()
             left += workload.breachesOfPresence(atRest: usersOnline())
             if !cluster.isServing { left.append(Breach(.selfHealing, "not every node serves")) }
+            if !cluster.isSettled { left.append(Breach(.selfHealing, "replicas are not where the ring wants them")) }
             if left.isEmpty { return }
         }
         breaches += left

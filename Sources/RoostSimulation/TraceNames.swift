@@ -13,6 +13,7 @@ extension PeerFrame {
         case .clock: "clock"
         case .draining: "draining"
         case .repair: "repair"
+        case .ring: "ring"
         case .raft(let list): list.map { "raft/\($0.partition)/\($0.message.traceName)" }.joined(separator: " ")
         case .propose(let list): "propose×\(list.count)"
         case .proposalResults(let list): "results×\(list.count)"

@@ -9,6 +9,7 @@ enum CheckedTable: UInt64, CaseIterable, Sendable {
     case hardState, applied, accounts, devices, signingKeys
     case conversationKeys, conversations, members, cursors, sendOrders, messages, messageIDs
     case calls, commits
+    case ring
 
     var name: String { layout.name }
     var columns: [String] { layout.columns }
@@ -19,7 +20,7 @@ enum CheckedTable: UInt64, CaseIterable, Sendable {
 
     private var layout: (name: String, keys: Int, columns: [String]) {
         switch self {
-        case .facts: ("facts", 1, ["id", "store", "epoch", "promised", "founded", "joins_only"])
+        case .facts: ("facts", 1, ["id", "store", "epoch", "promised", "founded", "ring", "given_back", "joins_only"])
         case .hardState: ("hard_state", 1, ["partition", "term", "vote_node", "vote_store"])
         case .applied: ("applied", 1, ["partition", "idx", "last_stamp"])
         case .accounts:
@@ -45,6 +46,7 @@ enum CheckedTable: UInt64, CaseIterable, Sendable {
         case .messageIDs: ("message_ids", 3, ["conversation", "hash", "seq"])
         case .calls: ("calls", 4, ["partition", "node", "store", "id", "oldest", "answer", "idx"])
         case .commits: ("commits", 1, ["id", "number"])
+        case .ring: ("ring", 1, ["partition", "ring"])
         }
     }
 

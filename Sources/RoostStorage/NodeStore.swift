@@ -42,16 +42,22 @@ package struct NodeFacts: Sendable, Equatable {
     /// Promised, but not known to hold.
     package var promised: FoundingRecord?
     package var founded: FoundingRecord?
+    /// The newest one heard of; nil before there is one newer than the founding.
+    package var ring: Ring?
+    /// Ascending by partition.
+    package var givenBack: [GivenBack]
     /// A database before this one was set aside: this node takes part in no founding, it joins what was founded.
     package var joinsOnly: Bool
     package init(
         store: StoreID, epoch: Epoch, promised: FoundingRecord? = nil, founded: FoundingRecord? = nil,
-        joinsOnly: Bool = false
+        ring: Ring? = nil, givenBack: [GivenBack] = [], joinsOnly: Bool = false
     ) {
         self.store = store
         self.epoch = epoch
         self.promised = promised
         self.founded = founded
+        self.ring = ring
+        self.givenBack = givenBack
         self.joinsOnly = joinsOnly
     }
 }

@@ -78,6 +78,10 @@ extension SQLiteStore {
                 record?.encode(into: &buffer)
                 try statement.bind(buffer)
             }
+            var ring = ByteBuffer()
+            facts.ring?.encode(into: &ring)
+            try statement.bind(ring)
+            try statement.bind(GivenBack.encode(facts.givenBack))
             try statement.bind(facts.joinsOnly ? 1 : 0)
             try statement.bindChecksum()
             try statement.run()

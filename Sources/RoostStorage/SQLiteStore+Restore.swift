@@ -17,7 +17,8 @@ extension SQLiteStore {
             return NodeFacts(
                 store: StoreID(try row.bits(1)), epoch: try row.bits(2),
                 promised: try FoundingRecord(column: 3, of: row), founded: try FoundingRecord(column: 4, of: row),
-                joinsOnly: try row.integer(5) != 0)
+                ring: try Ring(column: 5, of: row), givenBack: try GivenBack.list(column: 6, of: row),
+                joinsOnly: try row.integer(7) != 0)
         }
     }
 
@@ -63,6 +64,22 @@ extension SQLiteStore {
         guard let node = try row.optionalText(2) else { return RaftHardState(term: try row.bits(1)) }
         let vote = RaftPeer(node: NodeID(node), store: StoreID(try row.bits(3)))
         return RaftHardState(term: try row.bits(1), vote: vote)
+    }
+}
+
+extension Ring {
+    fileprivate init?(column: Int, of row: Row) throws(StoreError) {
+        var buffer = try row.buffer(column)
+        guard buffer.readableBytes > 0 else { return nil }
+        do { try self.init(decoding: &buffer) } catch { throw .corrupt("ring: \(error)") }
+    }
+}
+
+extension GivenBack {
+    fileprivate static func list(column: Int, of row: Row) throws(StoreError) -> [GivenBack] {
+        var buffer = try row.buffer(column)
+        guard let list = decode(&buffer) else { throw .corrupt("the partitions given back") }
+        return list
     }
 }
 

@@ -31,7 +31,7 @@ enum Schema {
             sql: """
                 CREATE TABLE facts (
                     id INTEGER PRIMARY KEY CHECK (id = 1), store INTEGER NOT NULL, epoch INTEGER NOT NULL,
-                    promised BLOB, founded BLOB);
+                    promised BLOB, founded BLOB, ring BLOB, given_back BLOB);
                 CREATE TABLE hard_state (
                     partition INTEGER PRIMARY KEY, term INTEGER NOT NULL, vote_node TEXT, vote_store INTEGER);
                 -- position: see LogPosition. body: NULL where it is empty.
@@ -57,6 +57,7 @@ enum Schema {
                 CREATE TABLE signing_keys (
                     partition INTEGER NOT NULL, id TEXT NOT NULL, secret BLOB, created_at INTEGER NOT NULL,
                     PRIMARY KEY (partition, id)) WITHOUT ROWID;
+                CREATE TABLE ring (partition INTEGER PRIMARY KEY, ring BLOB);
                 CREATE TABLE conversation_keys (
                     key INTEGER PRIMARY KEY, partition INTEGER NOT NULL, id BLOB NOT NULL, UNIQUE (partition, id));
                 CREATE TABLE conversations (
@@ -139,7 +140,7 @@ enum Schema {
     }
 
     /// The tables with a column `partition` that hold state derived from the log.
-    static let partitionedStateTables = ["applied", "accounts", "devices", "signing_keys", "calls"]
+    static let partitionedStateTables = ["applied", "accounts", "devices", "signing_keys", "calls", "ring"]
     /// The tables with a column `conversation`.
     static let conversationTables = [
         "conversations", "members", "cursors", "send_orders", "messages", "message_ids",

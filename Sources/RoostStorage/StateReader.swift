@@ -20,7 +20,8 @@ struct StateReader {
         return StateSnapshot(
             appliedIndex: applied.index, accounts: try accounts(), devices: try devices(),
             conversations: try conversations(), members: try members(), cursors: try cursors(),
-            sendOrders: try sendOrders(), calls: try calls(), signingKeys: try signingKeys(), lastStamp: applied.stamp)
+            sendOrders: try sendOrders(), calls: try calls(), signingKeys: try signingKeys(), ring: try ring(),
+            lastStamp: applied.stamp)
     }
 
     private func applied() throws -> (index: UInt64, stamp: Int64) {
@@ -62,6 +63,13 @@ struct StateReader {
                 caller: RaftPeer(node: NodeID(try row.text(1)), store: StoreID(try row.bits(2))), id: try row.bits(3),
                 oldest: try row.bits(4), answer: answer, index: try row.bits(6))
         }
+    }
+
+    private func ring() throws -> Ring? {
+        try partitioned(.ring, by: "partition") { row in
+            var buffer = try row.buffer(1)
+            do { return try Ring(decoding: &buffer) } catch { throw StoreError.corrupt("the ring: \(error)") }
+        }.first
     }
 
     /// Last seq and time are those of the newest message.

@@ -51,6 +51,7 @@ struct StateRowWriter {
         case .signingKey(let key): try write(key, partition)
         case .call(let row): try write(row, partition)
         case .callForgotten(let caller, let id): try forget(id, of: caller, partition)
+        case .ring(let ring): try write(ring, partition)
         }
     }
 
@@ -195,6 +196,17 @@ struct StateRowWriter {
 }
 
 extension StateRowWriter {
+    private func write(_ ring: Ring, _ partition: PartitionID) throws {
+        var statement = try BoundStatement(db, CheckedTable.ring.insert)
+        statement.reset(.ring)
+        try statement.bind(Int64(partition.value))
+        var buffer = ByteBuffer()
+        ring.encode(into: &buffer)
+        try statement.bind(buffer)
+        try statement.bindChecksum()
+        try statement.run()
+    }
+
     /// The conversation's key, made if there is none.
     mutating func known(
         _ id: ConversationID, _ partition: PartitionID

@@ -62,6 +62,14 @@ import Testing
             ])
     }
 
+    @Test func whoLeavesIsNotStartedAgain() {
+        var supervisor = ready()
+        #expect(supervisor.receive(.left(1), now: 250) == [])
+        #expect(supervisor.receive(.exited(1, .code(0)), now: 300) == [.announceLeft(1)])
+        #expect(supervisor.deadline == nil)
+        #expect(supervisor.receive(.exited(0, .code(78)), now: 400) == [.announceDown(0, .code(78)), .finish(code: 0)])
+    }
+
     @Test func drainsThenKills() {
         var supervisor = ready()
         #expect(supervisor.receive(.stopRequested, now: 1_000) == [.terminate(0), .terminate(1)])

@@ -77,7 +77,7 @@ extension RandomValues {
             order: SendOrder(session: SessionID(word()), run: number32(), counter: number(), base: number()))
     }
     mutating func command() -> Command {
-        switch below(17) {
+        switch below(19) {
         case 0: .send(send())
         case 1: .createAccount(account())
         case 2: .setAccountDisabled(user: id(), disabled: flag())
@@ -98,13 +98,15 @@ extension RandomValues {
         case 11: .raiseFloors(list { FloorRaise(conversation: $0.id(), seq: $0.number()) })
         case 12: .raiseIDFloors(list { FloorRaise(conversation: $0.id(), seq: $0.number()) })
         case 13: Command.send(send()).stripped(hash: word()) ?? .send(send())
-        case 15: .setLastSeenHidden(user: id(), hidden: flag())
+        case 17: .setLastSeenHidden(user: id(), hidden: flag())
+        case 14: .foundRing(ring())
+        case 15: .changeRing(ringChange())
         case 10:
             .limited(
                 CommandLimits(
                     members: number32(), conversationsPerUser: number32(), devicesPerUser: number32(),
                     deviceExpiry: time()), .registerDevice(user: id(), device: device(), startAt: time()))
-        case 14: called()
+        case 16: called()
         default: .addSigningKey(key())
         }
     }
@@ -212,7 +214,7 @@ extension RandomValues {
 
 extension RandomValues {
     mutating func read() -> ReadRequest {
-        switch below(16) {
+        switch below(17) {
         case 0: .account(id())
         case 1: .accounts(after: optional { $0.id() }, limit: number32())
         case 2: .devices(id())
@@ -233,11 +235,12 @@ extension RandomValues {
         case 12: .replica(index: number())
         case 13: .lastSeen(list { $0.id() })
         case 14: .contacts(of: id(), among: list { $0.id() })
+        case 15: .ring
         default: .backlog(conversation: id(), user: id(), after: number(), limit: number32())
         }
     }
     mutating func response() -> ReadResponse {
-        switch below(18) {
+        switch below(19) {
         case 0: .account(account())
         case 1: .accounts(list { $0.account() })
         case 2: .devices(list { $0.deviceRecord() })
@@ -257,6 +260,7 @@ extension RandomValues {
                     readers: list { $0.id() }, cursors: list { $0.cursor() }))
         case 11: .pending(list { DevicePending(device: $0.device(), count: $0.number()) })
         case 12: .none
+        case 17: .ring(ring())
         case 13: .rejected(one(of: Rejection.self))
         case 15: .users(list { $0.id() })
         case 16:
@@ -322,7 +326,34 @@ extension RandomValues {
         }
     }
 
-    /// The frame of one of the 22 kinds.
+    mutating func member() -> RingMember {
+        RingMember(
+            node: node(), host: text(), peerPort: UInt16(below(65_536)), clientPort: UInt16(below(65_536)),
+            adminPort: UInt16(below(65_536)), state: one(of: RingMember.State.self), since: number())
+    }
+    mutating func ring() -> Ring {
+        var members: [NodeID: RingMember] = [:]
+        let drawn = list { $0.member() }
+        for member in drawn { members[member.node] = member }
+        return Ring(version: number(), members: Array(members.values))
+    }
+    mutating func ringChange() -> RingChange {
+        switch below(3) {
+        case 0: .join(member())
+        case 1: .leave(node())
+        default: .remove(node())
+        }
+    }
+    mutating func ringMessage() -> RingMessage {
+        switch below(4) {
+        case 0: .version(number())
+        case 1: .record(ring())
+        case 2: .isRemoved(partition: partition(), store: StoreID(word()))
+        default: .wasRemoved(partition: partition(), store: StoreID(word()))
+        }
+    }
+
+    /// The frame of one of the 23 kinds.
     mutating func frame(kind: Int) -> PeerFrame {
         switch kind {
         case 0: .swim(swim())
@@ -330,7 +361,8 @@ extension RandomValues {
         case 2: .founding(founding())
         case 3: .linkPing(token: word())
         case 4: .linkPong(token: word())
-        case 5: .raft(list { RaftEnvelope(partition: $0.partition(), toStore: StoreID($0.word()), message: $0.raft()) })
+        case 5: .raft(list { RaftEnvelope(
+                partition: $0.partition(), fromStore: StoreID($0.word()), toStore: StoreID($0.word()), message: $0.raft()) })
         case 6:
             .propose(
                 list {
@@ -361,8 +393,9 @@ extension RandomValues {
         case 18: .relayed(RelayedFrame(origin: node(), target: node(), frame: blob()))
         case 19: .draining
         case 20: .repair(repair())
+        case 21: .ring(ringMessage())
         default: .revoked(list { $0.id() })
         }
     }
-    static let frameKinds = 22
+    static let frameKinds = 23
 }

@@ -52,6 +52,10 @@ enum Samples {
     static let handshakes: [(String, HandshakeFrame)] = [
         ("hello", .hello(hello)),
         ("accept", .accept(hello)),
+        ("challenge", .challenge(Array(0..<32))),
+        ("proof", .proof(Array(100..<132))),
+        ("join", .join(JoinHello(minVersion: 1, maxVersion: 1, cluster: "dev", member: member))),
+        ("joined", .joined(founding, ring)),
         ("refuse", .refuse(HandshakeRefusal(code: .otherCluster, text: "this is prod"))),
     ]
 
@@ -92,7 +96,21 @@ enum Samples {
                 .setAccountDisabled(user: user, disabled: true))
         ),
         ("setLastSeenHidden", .setLastSeenHidden(user: user, hidden: true)),
+        ("foundRing", .foundRing(ring)),
+        ("changeRing.join", .changeRing(.join(member))),
+        ("changeRing.leave", .changeRing(.leave("node-1"))),
+        ("changeRing.remove", .changeRing(.remove("node-3"))),
     ]
+
+    static let member = RingMember(
+        node: "node-4", host: "10.0.0.4", peerPort: 7001, clientPort: 8001, adminPort: 9001, since: 2)
+    static let ring = Ring(
+        version: 3,
+        members: [
+            RingMember(
+                node: "node-1", host: "10.0.0.1", peerPort: 7001, clientPort: 0, adminPort: 0, state: .removed, since: 3),
+            member,
+        ])
 
     static let results: [(String, CommandResult)] = [
         ("sent", .sent(conversation: conversation, seq: 7, sentAt: stamp)),
@@ -103,7 +121,7 @@ enum Samples {
     ]
 
     private static func raft(_ name: String, _ message: RaftMessage) -> (String, PeerFrame) {
-        ("raft.\(name)", .raft([RaftEnvelope(partition: 5, toStore: store, message: message)]))
+        ("raft.\(name)", .raft([RaftEnvelope(partition: 5, fromStore: StoreID(7), toStore: store, message: message)]))
     }
     private static func read(_ name: String, _ request: ReadRequest) -> (String, PeerFrame) {
         ("read.\(name)", .read([ReadCall(id: 9, partition: 5, request: request)]))
@@ -163,6 +181,10 @@ enum Samples {
             ),
             ("repair.unfit", .repair(.unfit(isFull: true, partitions: [5]))),
             ("repair.regressed", .repair(.regressed(partition: 5, term: 4, store: store, confirmed: 300))),
+            ("ring.version", .ring(.version(3))),
+            ("ring.record", .ring(.record(ring))),
+            ("ring.isRemoved", .ring(.isRemoved(partition: 5, store: store))),
+            ("ring.wasRemoved", .ring(.wasRemoved(partition: 5, store: store))),
             raft("preVote", .preVote(term: 4, lastIndex: 200, lastTerm: 3)),
             raft("preVoteReply", .preVoteReply(term: 4, granted: true)),
             raft("vote", .vote(term: 4, lastIndex: 200, lastTerm: 3, transfer: true)),
@@ -212,6 +234,7 @@ enum Samples {
         read("lastSeen", .lastSeen([user, other])),
         read("contacts", .contacts(of: user, among: [other])),
         read("replica", .replica(index: 202)),
+        read("ring", .ring),
     ]
 
     private static let replies: [(String, PeerFrame)] = [
@@ -225,6 +248,7 @@ enum Samples {
         reply("backlog", .backlog(Backlog(messages: [message], through: 9, lost: 3...6))),
         reply("synced", .synced(messages: [message], through: 202)),
         reply("signingKeys", .signingKeys([key])),
+        reply("ring", .ring(ring)),
         reply("cursors", .cursors(snapshot, [cursor])),
         reply(
             "located",

@@ -13,6 +13,7 @@ struct NodeCommand: AsyncParsableCommand {
     var id: String
 
     @OptionGroup var config: ConfigOptions
+    @OptionGroup var own: OwnNodeOptions
 
     @Option(help: "trace, debug, info, notice, warning, error or critical.")
     var logLevel = "info"
@@ -24,16 +25,17 @@ struct NodeCommand: AsyncParsableCommand {
         guard let level = Logger.Level(rawValue: logLevel) else {
             throw Failure("--log-level: \"\(logLevel)\" is not a level", .usage)
         }
-        let config = try config.load()
-        let node = NodeID(id)
-        guard config.node(node) != nil else {
-            throw Failure("nodes: there is no node with the id \"\(id)\"", .configuration)
+        guard DeviceID(id) != nil else {
+            throw Failure("--id: must be 1 to 64 letters, digits, '.', '_' or '-'", .configuration)
         }
+        let node = NodeID(id)
+        let config = try own.configuration(config, node)
         OpenFileLimit.raise()
         if exitWithParent { watchParent(drainMilliseconds: config.timing.drainMilliseconds) }
         let logger = Logger(label: "roost") { LineLogHandler(logLevel: level, label: $0) }
         do {
-            try await NodeRunner.run(config: config, node: node, logger: logger)
+            try await NodeRunner.run(
+                config: config, node: node, join: own.join.map { JoinOptions(seed: $0) }, logger: logger)
         } catch {
             throw Failure(error.message, ExitCode(error.exitCode))
         }

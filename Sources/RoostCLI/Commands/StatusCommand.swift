@@ -61,17 +61,21 @@ enum StatusTable {
                 ($0["replicas"]?.arrayValue ?? []).compactMap { $0["node_id"]?.stringValue }
             }
         ) { $0 }
+        let states = Dictionary(
+            (ring?["members"]?.arrayValue ?? []).compactMap { member in
+                member["id"]?.stringValue.map { ($0, text(member["state"])) }
+            }, uniquingKeysWith: { first, _ in first })
         lines += Console.table(
-            ["NODE", "STATUS", "HOST", "EPOCH", "INCARNATION", "LEADS", "REPLICAS"],
+            ["NODE", "STATUS", "RING", "HOST", "EPOCH", "INCARNATION", "LEADS", "REPLICAS"],
             (cluster["members"]?.arrayValue ?? []).map { member in
                 let id = member["id"]?.stringValue ?? "?"
                 return [
-                    id, text(member["status"]), text(member["host"]), text(member["epoch"]),
+                    id, text(member["status"]), states[id] ?? "-", text(member["host"]), text(member["epoch"]),
                     text(member["incarnation"]), String(leaders[id]?.count ?? 0), String(replicas[id]?.count ?? 0),
                 ]
             })
         lines.append("")
-        lines.append(summary(partitions))
+        lines.append(summary(partitions, unsettled: cluster["unsettled_partitions"]?.intValue ?? 0))
         if let storage = cluster["storage"] { lines.append("\(asked)'s database: \(summary(storage: storage))") }
         let peers = linkRows(links)
         if !peers.isEmpty {
@@ -82,7 +86,7 @@ enum StatusTable {
         return lines
     }
 
-    private static func summary(_ partitions: [JSONValue]) -> String {
+    private static func summary(_ partitions: [JSONValue], unsettled: Int) -> String {
         let leaderless = partitions.filter { $0["leader"]?.stringValue == nil }
         let conversations = partitions.compactMap { $0["conversations"]?.intValue }.reduce(0, +)
         let learners = partitions.flatMap { $0["replicas"]?.arrayValue ?? [] }.count {
@@ -90,6 +94,7 @@ enum StatusTable {
         }
         var line = "\(partitions.count) partitions here, \(conversations) conversations"
         if learners > 0 { line += ", \(learners) replicas being filled" }
+        if unsettled > 0 { line += ", \(unsettled) partitions moving" }
         if leaderless.isEmpty { return line + ", all with a leader" }
         let ids = leaderless.prefix(16).map { text($0["id"]) }.joined(separator: ", ")
         return line + ", WITHOUT A LEADER: \(ids)" + (leaderless.count > 16 ? ", …" : "")

@@ -15,7 +15,8 @@ struct UpCommand: AsyncParsableCommand {
     func run() async throws {
         let loaded = try config.load()
         let path = URL(fileURLWithPath: config.config ?? ConfigOptions.defaultPath).standardizedFileURL.path
-        let code = await UpRunner(config: loaded, configPath: path, logLevel: logLevel).run()
+        let secret = try UpSecret.path(for: loaded)
+        let code = await UpRunner(config: loaded, configPath: path, secretPath: secret, logLevel: logLevel).run()
         if code != 0 { throw ExitCode(code) }
     }
 }

@@ -23,9 +23,14 @@ struct AdminOptions: ParsableArguments {
     @Flag(help: "Print the server's answer as it is.")
     var json = false
 
-    func with<Value>(_ body: (AdminClient) async throws -> Value) async throws -> Value {
+    /// Those given, else those of the file.
+    func urls() throws -> [String] {
+        admin.isEmpty ? try config.load().nodes.map(\.adminURL) : admin
+    }
+
+    func with<Value>(urls given: [String]? = nil, _ body: (AdminClient) async throws -> Value) async throws -> Value {
         let file = admin.isEmpty ? try config.load() : try config.loadIfPresent()
-        let urls = admin.isEmpty ? file?.nodes.map(\.adminURL) ?? [] : admin
+        let urls = try given ?? self.urls()
         return try await AdminClient.with(urls: urls, token: adminToken ?? file?.security.adminToken, body)
     }
 

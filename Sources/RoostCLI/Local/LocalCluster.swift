@@ -24,7 +24,9 @@ final class LocalCluster: @unchecked Sendable {
     }
 
     let directory: String
+    /// Those of `cluster.json`, then those that may join.
     let nodes: [Node]
+    private let founders: Int
     private let name: String
     private let program: String
     private let replication: Int
@@ -35,9 +37,11 @@ final class LocalCluster: @unchecked Sendable {
 
     /// - Parameters:
     ///   - directory: made, where it is not there.
+    ///   - spares: nodes that stand in no file: `start` has them join.
     ///   - settings: further members of `cluster.json`, each with a comma before it.
     init(
-        name: String, directory: String, program: String, nodes count: Int, replication: Int? = nil, settings: String
+        name: String, directory: String, program: String, nodes count: Int, spares: Int = 0, replication: Int? = nil,
+        settings: String
     ) throws {
         self.name = name
         self.directory = directory
@@ -45,20 +49,23 @@ final class LocalCluster: @unchecked Sendable {
         self.settings = settings
         self.replication = replication ?? min(3, count)
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
-        let ports = FreePorts.take(count * 3)
-        nodes = (0..<count).map {
+        founders = count
+        let ports = FreePorts.take((count + spares) * 3)
+        nodes = (0..<count + spares).map {
             Node(
                 id: "node-\($0 + 1)", clientPort: ports[3 * $0], peerPort: ports[3 * $0 + 1],
                 adminPort: ports[3 * $0 + 2])
         }
+        try write(UUID().uuidString, to: secretPath)
         try write(configuration(peerPorts: nodes.map(\.peerPort)), to: configPath)
     }
 
     var configPath: String { directory + "/cluster.json" }
-    var pairs: [Pair] { nodes.indices.flatMap { low in (low + 1..<nodes.count).map { Pair(low, $0) } } }
+    var secretPath: String { directory + "/cluster.secret" }
+    var pairs: [Pair] { (0..<founders).flatMap { low in (low + 1..<founders).map { Pair(low, $0) } } }
 
     private func configuration(peerPorts: [Int]) -> String {
-        let list = zip(nodes, peerPorts).map { node, peerPort in
+        let list = zip(nodes.prefix(founders), peerPorts).map { node, peerPort in
             #"{"id":"\#(node.id)","host":"127.0.0.1","client_port":\#(node.clientPort),"peer_port":\#(peerPort),"#
                 + #""admin_port":\#(node.adminPort),"data_dir":"data/\#(node.id)"}"#
         }
@@ -95,12 +102,19 @@ final class LocalCluster: @unchecked Sendable {
 
     @discardableResult
     func start(_ node: Int, logLevel: String = "info") throws -> ChildProcess {
-        let child = try ChildProcess(
-            program,
-            [
-                "node", "--id", nodes[node].id, "--config", configPath(of: node), "--log-level", logLevel,
-                "--exit-with-parent",
-            ], log: "\(directory)/\(nodes[node].id)")
+        let own = nodes[node]
+        var arguments = [
+            "node", "--id", own.id, "--config", configPath(of: node), "--log-level", logLevel, "--exit-with-parent",
+            "--cluster-secret-file", secretPath,
+        ]
+        if node >= founders {
+            arguments += [
+                "--join", "127.0.0.1:\(nodes[0].peerPort)", "--client-port", String(own.clientPort), "--peer-port",
+                String(own.peerPort), "--admin-port", String(own.adminPort), "--data-dir",
+                "\(directory)/data/\(own.id)",
+            ]
+        }
+        let child = try ChildProcess(program, arguments, log: "\(directory)/\(own.id)")
         lock.withLock { children[node] = child }
         return child
     }

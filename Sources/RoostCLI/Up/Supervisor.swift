@@ -6,6 +6,8 @@ struct Supervisor: Equatable {
         /// A node said that it serves.
         case ready(Int)
         case exited(Int, Exit)
+        /// A node said that it has left the cluster: it ends.
+        case left(Int)
         /// The first asks the nodes to drain, the second kills them.
         case stopRequested
         case wake
@@ -32,6 +34,10 @@ struct Supervisor: Equatable {
         case announceAllReady
         case announceRestart(Int, Exit, delayMilliseconds: UInt64)
         case announceGivingUp(Int, Exit)
+        /// It ended by itself and as it should: it has left the cluster.
+        case announceLeft(Int)
+        /// It can't be helped, and the others can do without it.
+        case announceDown(Int, Exit)
         case finish(code: Int32)
     }
 
@@ -52,6 +58,7 @@ struct Supervisor: Equatable {
     private struct Child: Equatable {
         var phase = Phase.down
         var hasBeenReady = false
+        var hasLeft = false
         /// Deaths in a row, each soon after its start.
         var failures = 0
     }
@@ -94,6 +101,9 @@ struct Supervisor: Equatable {
             return children.indices.map { .spawn($0) }
         case .ready(let node): return ready(node, now: now)
         case .exited(let node, let exit): return exited(node, exit, now: now)
+        case .left(let node):
+            children[node].hasLeft = true
+            return []
         case .stopRequested: return stop(now: now)
         case .wake: return wake(now: now)
         }
@@ -117,6 +127,11 @@ struct Supervisor: Equatable {
         guard before.isRunning else { return [] }
         children[node].phase = .down
         if stopping { return finishIfDone() }
+        if children[node].hasLeft { return [.announceLeft(node)] + finishIfDone() }
+        // Removed while it was away, say.
+        if exit == .code(78), announcedAll {
+            return [.announceDown(node, exit)] + finishIfDone()
+        }
         if case .code(let code) = exit, Self.hopeless.contains(code), !children[node].hasBeenReady {
             exitCode = code
             return [.announceGivingUp(node, exit)] + stop(now: now)
@@ -153,7 +168,7 @@ struct Supervisor: Equatable {
     }
 
     private mutating func finishIfDone() -> [Action] {
-        guard children.allSatisfy({ !$0.phase.isRunning }) else { return [] }
+        guard children.allSatisfy({ $0.phase == .down }) else { return [] }
         finished = true
         return [.finish(code: exitCode)]
     }

@@ -7,6 +7,7 @@ internal import RoostNode
 final class UpRunner: @unchecked Sendable {
     private let config: ClusterConfig
     private let configPath: String
+    private let secretPath: String
     private let logLevel: String
     private let queue = DispatchQueue(label: "roost.up")
     private var supervisor: Supervisor
@@ -21,7 +22,8 @@ final class UpRunner: @unchecked Sendable {
     /// Beyond the nodes' own deadline for draining.
     private static let graceMilliseconds: UInt64 = 5_000
 
-    init(config: ClusterConfig, configPath: String, logLevel: String) {
+    init(config: ClusterConfig, configPath: String, secretPath: String, logLevel: String) {
+        self.secretPath = secretPath
         self.config = config
         self.configPath = configPath
         self.logLevel = logLevel
@@ -97,6 +99,9 @@ final class UpRunner: @unchecked Sendable {
             Console.error("\(name(node)) \(exit.text); starting it again in \(Self.seconds(delay)) s")
         case .announceGivingUp(let node, let exit):
             Console.error("\(name(node)) \(exit.text); trying again can't help, stopping all")
+        case .announceLeft(let node): Console.error("\(name(node)) has left the cluster: take it out of the file")
+        case .announceDown(let node, let exit):
+            Console.error("\(name(node)) \(exit.text); trying again can't help, the others go on without it")
         case .finish(let code):
             if stopping { Console.error("all nodes have stopped") }
             done?.resume(returning: code)
@@ -111,6 +116,7 @@ final class UpRunner: @unchecked Sendable {
                 executable: "/proc/self/exe",
                 arguments: [
                     "node", "--id", name(node), "--config", configPath, "--log-level", logLevel, "--exit-with-parent",
+                    "--cluster-secret-file", secretPath,
                 ],
                 output: { kind, data in self.queue.async { self.took(data, kind, from: node) } },
                 exited: { exit in self.queue.async { self.exited(node, exit) } })
@@ -132,6 +138,10 @@ final class UpRunner: @unchecked Sendable {
             if kind == .out, let ready = ReadyLine(line), ready.node == name(node) {
                 readyLines[node] = ready
                 feed(.ready(node))
+                continue
+            }
+            if kind == .out, line == "left \(name(node))" {
+                feed(.left(node))
                 continue
             }
             let padding = String(repeating: " ", count: width - name(node).count)

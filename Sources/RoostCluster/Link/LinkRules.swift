@@ -28,6 +28,8 @@ package struct LinkRules: Sendable, Equatable {
     package var address: String
     /// The ids that may link: those of `cluster.json` and of the ring; sorted.
     package private(set) var knownNodes: [NodeID]
+    /// Those that were taken out of the ring.
+    package var removedNodes: [NodeID] = []
 
     package init(
         cluster: String, clusterID: UUID128 = .zero, node: NodeID, store: StoreID, epoch: Epoch, minVersion: UInt16,
@@ -77,8 +79,11 @@ package struct LinkRules: Sendable, Equatable {
         guard hello.node != node else {
             return refuse(.ownID, "\(node) is this node's own id: two nodes are started with it")
         }
+        guard !removedNodes.contains(hello.node) else {
+            return refuse(.removedNode, "\(hello.node) was removed from this cluster")
+        }
         guard knownNodes.contains(hello.node) else {
-            return refuse(.unknownNode, "\(hello.node) is not a node of this cluster")
+            return refuse(.unknownNode, "\(hello.node) is not a node of this cluster; a new one comes with --join")
         }
         switch role {
         case .dialled(let expected):

@@ -79,6 +79,11 @@ struct MemberTable: Sendable {
         if found { records[index] = record } else { records.insert(record, at: index) }
     }
 
+    mutating func remove(_ node: NodeID) {
+        let (index, found) = position(of: node)
+        if found { records.remove(at: index) }
+    }
+
     mutating func update(_ node: NodeID, _ change: (inout Record) -> Void) {
         let (index, found) = position(of: node)
         if found { change(&records[index]) }

@@ -27,6 +27,8 @@ struct RumourQueue: Sendable {
         }
     }
 
+    mutating func remove(_ node: NodeID) { items.removeAll { $0.rumour.node == node } }
+
     /// What a message may carry within `budget` bytes; a rumour that was sent `limit` times is dropped.
     mutating func take(budget: Int, limit: Int, except skipped: NodeID?) -> [MemberRumour] {
         guard !items.isEmpty else { return [] }

@@ -8,6 +8,7 @@ extension Swim {
         // UNIX seconds stay below 2^53 for good; a damaged epoch must not become unbeatable.
         guard rumour.epoch > 0, rumour.epoch < 1 << 53 else { return }
         guard rumour.node != own.node else { return hearOfSelf(rumour, now: now, into: &actions) }
+        if let allowed, !allowed.contains(rumour.node) { return }
         guard let record = members[rumour.node] else {
             guard members.count < timing.maxMembers else { return }
             return adopt(rumour, over: nil, now: now, into: &actions)

@@ -47,6 +47,8 @@ package struct Swim: Sendable {
     package var healthScore: Int { health.score }
 
     var members = MemberTable()
+    /// Those of whom is heard; nil: all.
+    var allowed: Set<NodeID>?
     var queue = RumourQueue()
     var schedule = ProbeSchedule()
     var health: LocalHealth

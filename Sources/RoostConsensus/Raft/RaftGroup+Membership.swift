@@ -1,6 +1,6 @@
 internal import NIOCore
 internal import RoostModel
-internal import RoostProtocol
+package import RoostProtocol
 
 /// Membership, one peer at a time (Ongaro 2014, 4.1 and 4.2): a configuration is in force once it is in the log.
 extension RaftGroup {
@@ -55,9 +55,9 @@ extension RaftGroup {
         return nil
     }
 
-    /// Removed by a committed entry. One that is not committed may have been of a leader that is gone, and the peer may
-    /// lead.
-    func isTombstone(_ peer: RaftPeer) -> Bool {
+    /// Removed by a committed entry, and so for good. One that is not committed may have been of a leader that is gone,
+    /// and the peer may lead.
+    package func isTombstone(_ peer: RaftPeer) -> Bool {
         guard let record = log.configurations.first, record.index <= commitIndex else { return false }
         return record.configuration.tombstones.contains(peer)
     }

@@ -12,6 +12,8 @@ package struct ApplyOutput: Sendable {
     /// Users whose sessions and tokens end.
     package var revoked: [UserID] = []
     package var signingKeysChanged = false
+    /// The ring, where it changed.
+    package var ring: Ring?
     /// Devices given up: their cursors elsewhere are of no use any more.
     package var forgotten: [DeviceSighting] = []
 
@@ -24,6 +26,7 @@ package struct ApplyOutput: Sendable {
         committed.removeAll(keepingCapacity: true)
         revoked.removeAll(keepingCapacity: true)
         signingKeysChanged = false
+        ring = nil
         forgotten.removeAll(keepingCapacity: true)
     }
 }

@@ -21,6 +21,7 @@ extension PartitionState {
             sendOrders: sendOrders.rows,
             calls: calls.rows,
             signingKeys: keys,
+            ring: ring,
             lastStamp: lastStamp)
     }
 
@@ -38,6 +39,7 @@ extension PartitionState {
         for key in snapshot.signingKeys where !keys.contains(where: { $0.id == key.id }) {
             keys.insert(key, at: keys.lowerBound { $0.id < key.id })
         }
+        ring = snapshot.ring
         conversations.reserveCapacity(snapshot.conversations.count)
         positions.reserveCapacity(snapshot.conversations.count)
         for row in snapshot.conversations where positions[row.id] == nil {
@@ -66,6 +68,6 @@ extension StateSnapshot: Equatable {
         a.appliedIndex == b.appliedIndex && a.lastStamp == b.lastStamp && a.accounts == b.accounts
             && a.devices == b.devices && a.conversations == b.conversations
             && a.members.elementsEqual(b.members, by: ==) && a.cursors == b.cursors && a.sendOrders == b.sendOrders
-            && a.calls == b.calls && a.signingKeys == b.signingKeys
+            && a.calls == b.calls && a.signingKeys == b.signingKeys && a.ring == b.ring
     }
 }

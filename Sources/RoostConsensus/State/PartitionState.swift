@@ -24,6 +24,8 @@ package struct PartitionState: Sendable {
     var devicesByUser: [UserID: [DeviceRecord]] = [:]
     /// Sorted by id.
     var keys: [SigningKey] = []
+    /// Of partition 0; nil until it is founded.
+    package internal(set) var ring: Ring?
     /// Positions in `conversations`, which never shrinks.
     var positions: [ConversationID: UInt32] = [:]
     var conversations: ContiguousArray<ConversationState> = []
@@ -85,6 +87,8 @@ package struct PartitionState: Sendable {
             let result = decide(command, index: index, stamp: stamp, known: known, into: &output)
             noteAnswer(result, to: identity, index: index, into: &output)
             return result
+        case .foundRing(let ring): return foundRing(ring, into: &output)
+        case .changeRing(let change): return changeRing(change, into: &output)
         }
         return .done
     }
@@ -114,7 +118,8 @@ package struct PartitionState: Sendable {
         case .limited(_, let command): rejection(of: command, known: known, at: now)
         case .called(let identity, let command):
             answer(toCalled: identity, command) ?? refusal(ofCalled: command, at: now)
-        case .advanceCursors, .seeDevices, .forgetDevices, .dropCursors, .raiseFloors, .raiseIDFloors: nil
+        case .changeRing(let change): answer(toChanging: change)
+        case .advanceCursors, .seeDevices, .forgetDevices, .dropCursors, .raiseFloors, .raiseIDFloors, .foundRing: nil
         }
     }
 

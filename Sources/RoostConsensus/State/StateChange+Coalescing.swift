@@ -41,7 +41,7 @@ extension StateChange {
         case .deviceForgotten(let user, let device): .device(user, device)
         case .call(let row): .call(row.caller, row.id)
         case .callForgotten(let caller, let id): .call(caller, id)
-        case .message, .signingKey, .stripped, .idsForgotten: nil
+        case .message, .signingKey, .ring, .stripped, .idsForgotten: nil
         }
     }
 }

@@ -22,6 +22,7 @@ package enum StateChange: Sendable, Equatable {
     case signingKey(SigningKey)
     case call(CallRow)
     case callForgotten(RaftPeer, id: UInt64)
+    case ring(Ring)
 }
 
 package struct ConversationRow: Sendable, Equatable {
@@ -143,13 +144,14 @@ package struct StateSnapshot: Sendable {
     package var sendOrders: [SendOrderRow]
     package var calls: [CallRow]
     package var signingKeys: [SigningKey]
+    package var ring: Ring?
     /// The newest HLC stamp in the log up to `appliedIndex`.
     package var lastStamp: Int64
     package init(
         appliedIndex: UInt64 = 0, accounts: [AccountRecord] = [], devices: [DeviceRecord] = [],
         conversations: [ConversationRow] = [], members: [(conversation: ConversationID, member: MemberRow)] = [],
         cursors: [CursorAdvance] = [], sendOrders: [SendOrderRow] = [], calls: [CallRow] = [],
-        signingKeys: [SigningKey] = [], lastStamp: Int64 = 0
+        signingKeys: [SigningKey] = [], ring: Ring? = nil, lastStamp: Int64 = 0
     ) {
         self.appliedIndex = appliedIndex
         self.accounts = accounts
@@ -160,6 +162,7 @@ package struct StateSnapshot: Sendable {
         self.sendOrders = sendOrders
         self.calls = calls
         self.signingKeys = signingKeys
+        self.ring = ring
         self.lastStamp = lastStamp
     }
 }

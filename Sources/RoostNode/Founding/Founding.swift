@@ -24,6 +24,8 @@ struct Founding: Sendable {
     private var reported: Set<String> = []
     private var makeID: SeededGenerator
     private var announced = false
+    /// Of a founded cluster that this blank node has met.
+    private var offeredRing: Ring?
 
     init(facts: NodeFacts, configuration: ClusterConfig, me: NodeID, seed: UInt64) {
         self.facts = facts
@@ -95,6 +97,9 @@ struct Founding: Sendable {
         saving = nil
         next(&self, &actions)
     }
+
+    /// The ring of a founded cluster, while this node is blank.
+    mutating func offered(_ ring: Ring) { offeredRing = ring }
 
     // MARK: The lowest id
 
@@ -185,18 +190,20 @@ struct Founding: Sendable {
 
     private mutating func adopt(_ record: FoundingRecord, from node: NodeID, into actions: inout [Action]) {
         guard facts.founded == nil, saving == nil else { return }
-        guard let own = record.members.first(where: { $0.node == me }) else {
+        let own = record.members.first { $0.node == me }
+        guard own != nil || offeredRing?[me]?.state == .active else {
             report(
-                "the cluster \(record.clusterID) has no node \(me): check --id and cluster.json", into: &actions)
+                "the cluster \(record.clusterID) has no node \(me): check --id and cluster.json, or start it with --join", into: &actions)
             return
         }
-        if own.store != facts.store {
+        if let own, own.store != facts.store {
             // Its disk was lost or set aside: it founds nothing, votes for nothing, and is filled by the leaders.
             report(
                 "the cluster \(record.clusterID) knows \(me) with another store (\(own.store)): this data directory is "
                     + "blank, so this node joins as a learner and is filled", into: &actions)
         }
         facts.founded = record
+        facts.ring = offeredRing
         save(into: &actions) { founding, actions in founding.announce(record, into: &actions) }
     }
 

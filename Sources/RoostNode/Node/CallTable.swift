@@ -127,7 +127,7 @@ extension Command {
         case .raiseFloors(let raises), .raiseIDFloors(let raises):
             raises.first.map { PartitionID(of: $0.conversation.uuid, count: count) }
         case .advanceCursors, .dropCursors: nil
-        case .addSigningKey: 0
+        case .addSigningKey, .foundRing, .changeRing: 0
         }
     }
 }
@@ -139,7 +139,7 @@ extension ReadRequest {
             PartitionID(of: user.uuid, count: count)
         case .conversation(let id), .cursors(let id), .history(let id, _, _, _, _, _), .backlog(let id, _, _, _):
             PartitionID(of: id.uuid, count: count)
-        case .signingKeys: 0
+        case .signingKeys, .ring: 0
         case .accounts, .conversations, .sync, .message, .pending, .replica, .knownDevices, .lastSeen, .contacts: nil
         }
     }

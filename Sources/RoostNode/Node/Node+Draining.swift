@@ -7,18 +7,8 @@ import RoostProtocol
 /// Draining: sessions are asked to go elsewhere, leaderships are handed over, then the node says goodbye.
 extension Node {
     package func drain() async {
-        guard phase != .draining else { return }
-        phase = .draining
-        let leads = partitions.values.count { $0.onCore { $0.isLeader } }
-        context.logger.notice("draining", metadata: ["leads": "\(leads)", "sessions": "\(sessions.count)"])
-        for partition in sortedPartitions { partition.onCore { $0.receive(.draining(me)) } }
-        // On its way before any leadership is.
-        for peer in peers.keys.sorted() where peer != me { send(control: .draining, to: peer) }
-        handOverLeaderships()
-        // Paced, so that the others are not stormed: all within half of the drain's time.
-        let slots = sessions.keys.sorted()
-        let pace = max(1, slots.count / max(1, configuration.timing.drainMilliseconds / 2 / 20) + 1)
-        closePaced(slots[...], pace: pace)
+        guard phase != .draining || isLeaving else { return }
+        if phase != .draining { beginDraining() }
         await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
             drainWaiters.append { continuation.resume() }
             _ = context.after(milliseconds: configuration.timing.drainMilliseconds) { [weak self] in
@@ -40,6 +30,21 @@ extension Node {
             drainWaiters.append { continuation.resume() }
             _ = context.after(milliseconds: 300) { [weak self] in self?.onCore { $0.endDrain() } }
         }
+    }
+
+    /// Takes no more sessions, and asks those that are here and the leaderships to go elsewhere.
+    func beginDraining() {
+        phase = .draining
+        let leads = partitions.values.count { $0.onCore { $0.isLeader } }
+        context.logger.notice("draining", metadata: ["leads": "\(leads)", "sessions": "\(sessions.count)"])
+        for partition in sortedPartitions { partition.onCore { $0.receive(.draining(me)) } }
+        // On its way before any leadership is.
+        for peer in peers.keys.sorted() where peer != me { send(control: .draining, to: peer) }
+        handOverLeaderships()
+        // Paced, so that the others are not stormed: all within half of the drain's time.
+        let slots = sessions.keys.sorted()
+        let pace = max(1, slots.count / max(1, configuration.timing.drainMilliseconds / 2 / 20) + 1)
+        closePaced(slots[...], pace: pace)
     }
 
     private func closePaced(_ slots: ArraySlice<UInt32>, pace: Int) {

@@ -13,6 +13,7 @@ extension Node {
             case .save(let wanted):
                 facts.promised = wanted.promised
                 facts.founded = wanted.founded
+                if let ring = wanted.ring { facts.ring = ring }
                 saveFacts { node in
                     var more: [Founding.Action] = []
                     node.founding.saved(into: &more)
@@ -50,22 +51,30 @@ extension Node {
                     + "\(record.partitions): put that number back")
             return
         }
-        if record.configurationHash != configuration.foundingHash {
+        let isFounder = record.members.contains { $0.node == me }
+        if isFounder, record.configurationHash != configuration.foundingHash {
             context.logger.warning(
                 "cluster.json differs from what the cluster was founded with; the cluster's own record wins")
         }
         self.record = record
         phase = .starting
+        let founders = record.members.map(\.node)
+        foundingLayout = Placement.layout(
+            partitions: Int(record.partitions), among: founders, count: Int(record.replication))
+        ring = facts.ring ?? Ring(founding: record, configuration)
         context.logger.info("loading", metadata: ["cluster_id": "\(record.clusterID)"])
-        layout = Placement.layout(
-            partitions: Int(record.partitions), among: record.members.map(\.node), count: Int(record.replication))
-        let mine = layout.indices.filter { layout[$0].contains(me) }.map { PartitionID(UInt16($0)) }
-        for id in mine { loadReplica(id) }
+        if let ring { follow(ring) }
+        guard failure == nil else { return }
+        let unfinished = facts.givenBack.filter(\.isBeingDeleted).map(\.partition)
+        for id in unfinished { continueDeleting(id) }
+        for id in foundingLayout.indices.map({ PartitionID(UInt16($0)) }) where !unfinished.contains(id) {
+            loadReplica(id)
+        }
     }
 
     /// Serving begins when every partition has a leader as far as this node knows, and a key to sign tokens with.
     func checkServing() {
-        guard !partitions.isEmpty || layout.allSatisfy({ !$0.contains(me) }) else { return }
+        guard loading.isEmpty else { return }
         guard receivers.allSatisfy({ $0.leader != nil }), !signingKeyList.isEmpty else { return }
         phase = .serving
         context.logger.debug("serving")

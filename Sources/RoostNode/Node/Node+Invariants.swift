@@ -36,8 +36,19 @@ extension Node {
         sortedPartitions.filter { partition in partition.onCore { $0.isLeader } }.map(\.id)
     }
 
-    package var replicasHere: Int { partitions.count }
+    /// Those that are here and those that should be.
+    package var replicasHere: Int {
+        layout.indices.count { layout[$0].contains(me) || partitions[PartitionID(UInt16($0))] != nil }
+    }
     package var replicasWithVote: Int { partitions.values.count { partition in partition.onCore { $0.isVoter } } }
+
+    /// Every replica is where the ring wants it, as far as this node holds or leads it.
+    package var isSettled: Bool {
+        unsettledPartitions == 0 && loading.isEmpty && !facts.givenBack.contains { $0.isBeingDeleted }
+            && layout.indices.allSatisfy { layout[$0].contains(me) == (partitions[PartitionID(UInt16($0))] != nil) }
+    }
+
+    package var ringVersion: UInt64 { ring?.version ?? 0 }
 
     /// A message of the log, and who may read it.
     package struct LoggedMessage: Sendable {
@@ -144,7 +155,7 @@ extension Node {
 
     /// Who is connected, by this node's presence table: user, device, node and session.
     package func presenceView() -> [String] {
-        configuration.nodes.map(\.id).sorted().flatMap { node in
+        peers.keys.sorted().flatMap { node in
             presence.devices(on: node).map { "\($0.user) \($0.device) \(node) \($0.session)" }
         }
     }

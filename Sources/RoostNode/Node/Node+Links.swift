@@ -20,10 +20,13 @@ extension Node: LinkEvents {
 extension Node {
     private func ownIdentity() -> LinkIdentity {
         var others: [NodeID: String] = [:]
-        for node in configuration.nodes where node.id != me { others[node.id] = node.peerAddress }
+        for node in peers.keys where node != me {
+            others[node] = configuration.node(node)?.peerAddress ?? ring?[node]?.peerAddress
+        }
         return LinkIdentity(
             cluster: configuration.cluster, clusterID: facts.founded?.clusterID ?? .zero, node: me, store: facts.store,
-            epoch: facts.epoch, address: configuration.node(me)?.peerAddress ?? "", peers: others)
+            epoch: facts.epoch, address: configuration.node(me)?.peerAddress ?? "", peers: others,
+            removed: (ring?.removed ?? []).filter { peers[$0] == nil })
     }
 
     private func linked(_ link: LinkPeer) {
@@ -37,6 +40,7 @@ extension Node {
             "\(link.node): link up", metadata: ["epoch": "\(link.epoch)", "store": "\(link.store)"])
         // Before anything that this node may be asked to stamp.
         send(control: .clock(wall: context.clock.wall()), to: link.node)
+        tellRing(to: link)
         var actions: [Founding.Action] = []
         founding.linkUp(link, into: &actions)
         perform(actions)
@@ -53,12 +57,12 @@ extension Node {
         for id in partitionsLed(by: link.node) { resendCalls(of: id) }
     }
 
-    private func unlinked(_ node: NodeID, reason: String) {
+    func unlinked(_ node: NodeID, reason: String) {
         guard let peer = peers[node], peer.onCore({ $0.isUp }) else { return }
         peer.onCore { $0.linkDown() }
         // Who has said goodbye may hang up, and that a node is dead has been said.
         let status = swim.state(of: node)?.status
-        let expected = status == .left || status == .dead || drainingPeers.contains(node)
+        let expected = status == .left || ring?[node]?.state == .removed || status == .dead || drainingPeers.contains(node)
         context.logger.log(level: expected ? .debug : .warning, "\(node): link lost: \(reason)")
         drainingEnded(node)
         founding.linkDown(node)
@@ -111,9 +115,13 @@ extension Node {
         switch frame {
         case .raft(let envelopes):
             guard let store = storeOf(node) else { return }
-            let sender = RaftPeer(node: node, store: store)
-            for envelope in envelopes where envelope.toStore == facts.store {
-                partitions[envelope.partition]?.onCore { $0.receive(.received(envelope.message, from: sender)) }
+            for envelope in envelopes where store.replicaNumber(of: envelope.fromStore) != nil {
+                if let partition = partitions[envelope.partition], partition.me.store == envelope.toStore {
+                    let sender = RaftPeer(node: node, store: envelope.fromStore)
+                    partition.onCore { $0.receive(.received(envelope.message, from: sender)) }
+                } else {
+                    considerReplica(for: envelope)
+                }
             }
         case .propose(let proposals):
             for proposal in proposals { propose(proposal, from: node) }
@@ -158,6 +166,8 @@ extension Node {
             founding.receive(message, from: node, into: &actions)
             perform(actions)
         case .repair(let message):
+            received(message, from: node)
+        case .ring(let message):
             received(message, from: node)
         case .reaches(let nodes):
             received(reaches: nodes, from: node)

@@ -76,7 +76,8 @@ extension PeerFrame {
     /// What rides on a link's own state stays on it.
     var mayBeRelayed: Bool {
         switch self {
-        case .swim, .founding, .linkPing, .linkPong, .raft, .reaches, .draining, .clock, .repair, .relayed: false
+        case .swim, .founding, .linkPing, .linkPong, .raft, .reaches, .draining, .clock, .repair, .ring, .relayed:
+            false
         case .presence, .propose, .proposalResults, .read, .readReplies, .open, .opened, .unsubscribe, .deliver,
             .streamStatus, .acks, .revoked:
             true

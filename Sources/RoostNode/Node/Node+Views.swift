@@ -10,19 +10,23 @@ extension Node {
         let now = sortedPartitions.map { partition in partition.onCore { $0.view() } }
         let members = swim.allMembers.map { state in
             let node = configuration.node(state.node)
+            let listed = ring?[state.node]
             return NodeView.Member(
                 id: state.node, status: state.isHeard ? state.status : .suspect, epoch: state.epoch,
-                incarnation: state.incarnation, host: node?.host ?? state.address, clientPort: node?.clientPort,
-                adminPort: node?.adminPort)
+                incarnation: state.incarnation, host: node?.host ?? listed?.host ?? state.address,
+                clientPort: node?.clientPort ?? listed?.knownClientPort,
+                adminPort: node?.adminPort ?? listed?.knownAdminPort)
         }
         var view = NodeView(
             cluster: configuration.cluster, clusterID: record?.clusterID ?? .zero, node: me, phase: phase,
-            waitingFor: waitingFor, members: members, ringVersion: record == nil ? 0 : 1,
+            waitingFor: waitingFor, members: members, ringVersion: ring?.version ?? 0,
             replication: Int(record?.replication ?? UInt16(configuration.replication)), partitions: now,
             links: context.transport.linkInfo(), presenceVersions: presence.versions,
             onlineDevices: presence.onlineDevices, localSessions: sessions.count, unfilled: unfilledReplicas,
             filling: fillingView)
         view.storage = storageView
+        view.ring = ring?.members ?? []
+        view.unsettled = unsettledPartitions
         return view
     }
 

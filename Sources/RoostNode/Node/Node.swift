@@ -25,7 +25,19 @@ package actor Node {
     /// The last that was logged.
     var saidWaiting: String?
     let onFailure: @Sendable (String) -> Void
+    /// Called once when this node has left the cluster: the process ends.
+    let onLeft: @Sendable () -> Void
     var generator: SeededGenerator
+
+    // The ring.
+    /// The newest heard of; nil until the cluster is founded.
+    var ring: Ring?
+    var proposingRing = false
+    /// It gives its replicas away.
+    var isLeaving = false
+    var hasLeft = false
+    /// How many replicas the log said last that it still has.
+    var saidReplicas = -1
 
     // Others.
     var peers: [NodeID: Peer] = [:]
@@ -46,7 +58,12 @@ package actor Node {
     var watchDeadline: UInt64?
 
     // Partitions.
+    /// By the ring: who should hold what.
     var layout: [[NodeID]] = []
+    /// As founded: who held what in the beginning.
+    var foundingLayout: [[NodeID]] = []
+    /// As whom leaders ask for replicas here.
+    var wantedIdentities: [PartitionID: StoreID] = [:]
     var partitions: [PartitionID: Partition] = [:]
     /// Who leads, and how the streams from there stand; by partition.
     var receivers: [StreamReceiver] = []
@@ -146,11 +163,13 @@ package actor Node {
 
     /// `facts` are those of this life: the epoch is raised and synced before a node is made.
     package init(
-        context: NodeContext, facts: NodeFacts, seed: UInt64, onFailure: @escaping @Sendable (String) -> Void
+        context: NodeContext, facts: NodeFacts, seed: UInt64, onLeft: @escaping @Sendable () -> Void = {},
+        onFailure: @escaping @Sendable (String) -> Void
     ) {
         self.context = context
         self.facts = facts
         self.onFailure = onFailure
+        self.onLeft = onLeft
         let configuration = context.configuration
         me = context.id
         calls = CallTable(epoch: facts.epoch)
@@ -164,14 +183,16 @@ package actor Node {
         timing.probeTimeout = UInt64(configuration.timing.probeTimeoutMilliseconds) * 1_000_000
         swim = Swim(
             me: context.id, epoch: facts.epoch, address: configuration.node(context.id)?.peerAddress ?? "",
-            seeds: configuration.nodes.map { ($0.id, $0.peerAddress) }, timing: timing, now: context.clock.now(),
+            seeds: Self.members(facts, configuration), timing: timing, now: context.clock.now(),
             seed: generator.next())
         var limits = PresenceLimits()
         limits.batchDelay = UInt64(configuration.timing.presenceBatchMilliseconds) * 1_000_000
         presence = PresenceTable(me: context.id, epoch: facts.epoch, limits: limits)
         admission = SessionAdmission(perSecond: configuration.limits.maxSessionOpensPerSecond)
         watch = Self.presenceWatch(configuration, now: context.clock.now())
-        for node in configuration.nodes { peers[node.id] = Peer(id: node.id, context: context) }
+        for node in Self.members(facts, configuration).map(\.node) + [me] {
+            peers[node] = Peer(id: node, context: context)
+        }
         clocks = ClockWatch(bound: Int64(configuration.timing.clockBoundMilliseconds) * 1_000)
         catchUp = CatchUpBudget(bytesPerSecond: configuration.durability.catchUpBytesPerSecond)
         scrubber = Scrubber(
@@ -341,12 +362,17 @@ package actor Node {
         if ticks % UInt64(max(1, configuration.timing.streamStatusMilliseconds / 100)) == 0 { sendStreamStatus() }
         if ticks % 20 == 0 { balanceLeaders() }
         if ticks % 5 == 0, phase == .draining { handOverLeaderships() }
-        if ticks % 10 == 0 { watchClocks() }
+        if ticks % 10 == 0 {
+            watchClocks()
+            askForRemovals()
+        }
         if phase == .starting { checkServing() }
         if ticks % 50 == 0 { tellWaiting() }
         if ticks % 5 == 0 {
             ensureSigningKey()
+            ensureRing()
             mendReplicas()
+            leaveOn()
         }
         sweepDevices(tick: ticks)
         if ticks % 5 == 0 { tickRepairs() }

@@ -56,6 +56,7 @@ extension Partition {
             let keys = state.signingKeys
             node.onCore { $0.signingKeysChanged(keys) }
         }
+        if let ring = output.ring { node.onCore { $0.learned(ring) } }
         node.onCore { $0.markPartition(self) }
         serveReads()
     }

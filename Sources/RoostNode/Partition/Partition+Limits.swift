@@ -26,7 +26,8 @@ extension Partition {
         // What comes from another node has no say in it.
         case .limited(_, let inner): return limited(inner, inner)
         case .createAccount, .setAccountDisabled, .advanceCursors, .addSigningKey, .seeDevices, .forgetDevices,
-            .dropCursors, .raiseFloors, .raiseIDFloors, .called, .setLastSeenHidden:
+            .dropCursors, .raiseFloors, .raiseIDFloors, .called, .setLastSeenHidden,
+            .foundRing, .changeRing:
             return encoded
         }
         return limited(command)

@@ -107,6 +107,8 @@ extension Partition {
             finish(self, .conversations(state.conversations(of: user)))
         case .signingKeys:
             finish(self, .signingKeys(state.signingKeys))
+        case .ring:
+            finish(self, state.ring.map { .ring($0) } ?? .none)
         case .cursors(let conversation):
             finish(
                 self,

@@ -200,7 +200,7 @@ actor Partition {
                 }
             }
         case .send(let message, let peer):
-            let envelope = RaftEnvelope(partition: id, toStore: peer.store, message: message)
+            let envelope = RaftEnvelope(partition: id, fromStore: me.store, toStore: peer.store, message: message)
             node.onCore { $0.send(raft: envelope, to: peer) }
         case .committed(let entries):
             apply(entries)

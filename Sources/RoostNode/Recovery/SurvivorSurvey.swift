@@ -39,7 +39,12 @@ package struct SurvivorSurvey: Sendable, Equatable {
     /// Of the partitions that it has a log of, ascending.
     package var replicas: [Replica]
 
-    package var peer: RaftPeer { RaftPeer(node: node, store: store) }
+    /// As whom it is a member of a replica's group: where it was given the partition again, under a later identity.
+    package func peer(of replica: Replica) -> RaftPeer {
+        let members = replica.configuration.voters + replica.configuration.learners
+        return members.first { $0.node == node && store.replicaNumber(of: $0.store) != nil }
+            ?? RaftPeer(node: node, store: store)
+    }
 
     package init(node: NodeID, store: StoreID, record: FoundingRecord, nonce: UInt64, replicas: [Replica]) {
         self.node = node

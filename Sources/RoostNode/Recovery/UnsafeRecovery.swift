@@ -78,7 +78,9 @@ package struct UnsafeRecovery: Sendable {
     }
 
     private static func choose(_ id: PartitionID, _ surveys: [SurvivorSurvey]) -> Choice? {
-        let holders = surveys.compactMap { survey in survey.replica(of: id).map { (peer: survey.peer, replica: $0) } }
+        let holders = surveys.compactMap { survey in
+            survey.replica(of: id).map { (peer: survey.peer(of: $0), replica: $0) }
+        }
         // Whoever has what an election would prefer has all that the others know to be committed.
         let best = holders.max { one, other in
             let (a, b) = (one.replica, other.replica)
@@ -108,7 +110,7 @@ package struct UnsafeRecovery: Sendable {
         choices.compactMap { choice in
             guard let voter = choice.voter, voter.node == node else { return nil }
             let replicas = surveys.compactMap { survey in
-                survey.replica(of: choice.partition).map { (peer: survey.peer, replica: $0) }
+                survey.replica(of: choice.partition).map { (peer: survey.peer(of: $0), replica: $0) }
             }
             let term = (replicas.map(\.replica.term).max() ?? 0) + 1
             let former = choice.configuration

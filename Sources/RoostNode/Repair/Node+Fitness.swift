@@ -64,7 +64,7 @@ extension Node {
     /// The leader remembers what this store confirmed, and it is not there: an old copy of the disk was put back. Its
     /// votes may be gone as well, so it must not go on.
     func regressed(_ id: PartitionID, term: UInt64, store: StoreID, confirmed: UInt64, says node: NodeID) {
-        guard store == facts.store, let partition = partitions[id] else { return }
+        guard let partition = partitions[id], store == partition.me.store else { return }
         // What another term confirmed may have been truncated since; within a term that cannot be.
         let has = partition.onCore { partition in
             partition.raft.term == term && partition.raft.leader?.node == node ? partition.raft.lastIndex : nil

@@ -45,17 +45,18 @@ extension Node {
     }
 
     private func startReplica(_ id: PartitionID, _ restored: RestoredPartition) {
-        guard let record, partitions[id] == nil else { return }
-        let stores = Dictionary(uniqueKeysWithValues: record.members.map { ($0.node, $0.store) })
-        let voters = layout[Int(id.value)].compactMap { node in
-            stores[node].map { RaftPeer(node: node, store: $0) }
-        }
+        guard partitions[id] == nil, let identity = identity(of: id, restored) else { return }
         let partition = Partition(
-            id: id, me: RaftPeer(node: me, store: facts.store), founding: RaftConfiguration(voters: voters),
+            id: id, me: RaftPeer(node: me, store: identity), founding: foundingConfiguration(of: id),
             restored: restored, node: self, context: context, seed: generator.next())
         partitions[id] = partition
-        if id == 0 { signingKeyList = restored.state.signingKeys }
-        let unreachable = layout[Int(id.value)].filter { !isUp($0) }
+        if id == 0 {
+            if !restored.state.signingKeys.isEmpty { signingKeyList = restored.state.signingKeys }
+            if let ring = restored.state.ring { learned(ring) }
+        }
+        let configuration = partition.onCore { $0.raft.configuration }
+        let members = (configuration.voters + configuration.learners).map(\.node)
+        let unreachable = Set(peers.keys).union(members).filter { !isUp($0) }.sorted()
         let draining = drainingPeers.sorted() + (phase == .draining ? [me] : [])
         if rebuilding[id] != nil { rebuilding[id] = restored.lastIndex }
         let full = isFull

@@ -37,6 +37,12 @@ package protocol NodeService: Sendable {
     func metrics() async -> MetricsView
     /// Stops taking sessions, hands its leaderships over, closes sessions with 1012, says `left`.
     func drain() async
+    /// Takes a blank node in.
+    func join(_ member: RingMember) async -> Result<JoinGrant, RingRefusal>
+    /// A node is to give away what it holds, and to go. Answered when that is decided, long before it is done.
+    func leave(_ node: NodeID) async -> Result<Void, RingRefusal>
+    /// A node is gone for good.
+    func remove(_ node: NodeID, force: Bool) async -> Result<Void, RingRefusal>
     /// Microseconds since 1970.
     func wall() -> Int64
     /// The node's monotonic clock, nanoseconds.
@@ -155,7 +161,7 @@ package struct NodeView: Sendable {
             self.hibernating = hibernating
         }
     }
-    /// Replicas of a node that came back blank, as far as they are led here.
+    /// Replicas of a node that is new or came back blank, as far as they are led here.
     package struct Filling: Sendable, Equatable {
         package var node: NodeID
         package var replicas: Int
@@ -207,6 +213,10 @@ package struct NodeView: Sendable {
     package var unfilled: Int
     package var filling: [Filling]
     package var storage = Storage()
+    /// The members of the ring, those that were removed included.
+    package var ring: [RingMember] = []
+    /// Partitions led here whose replicas are not yet where they should be.
+    package var unsettled = 0
     package init(
         cluster: String, clusterID: UUID128, node: NodeID, phase: Phase, waitingFor: String?, members: [Member],
         ringVersion: UInt64, replication: Int, partitions: [PartitionView], links: [LinkInfo],

@@ -30,6 +30,8 @@ package protocol Transport: AnyObject, Sendable {
     /// Ends the link, which is then made anew. Nothing happens where there is none.
     func reset(_ node: NodeID, reason: String)
     func linkInfo() -> [LinkInfo]
+    /// The identity's `peers` are others now: links are made to those that are new, and ended to those that are gone.
+    func peersChanged()
 }
 
 package struct LinkInfo: Sendable {
@@ -90,6 +92,10 @@ package protocol LinkEvents: AnyObject, Sendable {
     func linkDown(_ node: NodeID, reason: String)
     /// Frames of one read, in order.
     func received(_ frames: [PeerFrame], from node: NodeID)
+    /// A blank node that has proved the cluster's secret wants to be taken in.
+    func join(_ member: RingMember, _ done: @escaping @Sendable (Result<JoinGrant, RingRefusal>) -> Void)
+    /// Another node says that this one was taken out of the ring.
+    func refusedAsRemoved()
 }
 
 package struct LinkIdentity: Sendable, Equatable {
@@ -101,9 +107,11 @@ package struct LinkIdentity: Sendable, Equatable {
     package var address: String
     /// Everybody who may connect, with the address to dial.
     package var peers: [NodeID: String]
+    /// Those that were taken out of the ring.
+    package var removed: [NodeID]
     package init(
         cluster: String, clusterID: UUID128, node: NodeID, store: StoreID, epoch: Epoch, address: String,
-        peers: [NodeID: String]
+        peers: [NodeID: String], removed: [NodeID] = []
     ) {
         self.cluster = cluster
         self.clusterID = clusterID
@@ -112,6 +120,7 @@ package struct LinkIdentity: Sendable, Equatable {
         self.epoch = epoch
         self.address = address
         self.peers = peers
+        self.removed = removed
     }
 }
 

@@ -15,10 +15,32 @@ struct ClusterRoutes {
         table.get("/admin/partitions") { _, _ in partitions(await node.view()) }
         table.get("/admin/links") { _, _ in links(await node.view()) }
         table.get("/admin/presence") { request, _ in try await presence(request) }
+        table.post("/admin/leave") { request, _ in try await leave(request) }
+        table.post("/admin/remove") { request, _ in try await remove(request) }
         table.post("/admin/drain") { _, _ in
             await node.drain()
             return .json { $0.object { $0.field("status", "drained") } }
         }
+    }
+
+    // MARK: The ring
+
+    private func leave(_ request: Request) async throws -> Response {
+        let body = try await RingBody(request)
+        return try answer(await node.leave(body.node ?? node.nodeID), "leaving")
+    }
+
+    private func remove(_ request: Request) async throws -> Response {
+        let body = try await RingBody(request)
+        guard let name = body.node else { throw Problem.invalid("node_id is missing") }
+        return try answer(await node.remove(name, force: body.force), "removed")
+    }
+
+    private func answer(_ result: Result<Void, RingRefusal>, _ status: String) throws -> Response {
+        if case .failure(let refusal) = result {
+            throw refusal.retry ? Problem.unavailable(refusal.reason) : Problem.conflict(refusal.reason)
+        }
+        return .json { $0.object { $0.field("status", status) } }
     }
 
     private func cluster(_ view: NodeView) -> Response {
@@ -31,6 +53,7 @@ struct ClusterRoutes {
                 $0.field("waiting_for", view.waitingFor)
                 $0.field("sessions", view.localSessions)
                 $0.field("unfilled_replicas", view.unfilled)
+                $0.field("unsettled_partitions", view.unsettled)
                 $0.key("filling")
                 $0.array(view.filling) { json, filling in
                     json.object {
@@ -59,6 +82,15 @@ struct ClusterRoutes {
                     $0.field("version", view.ringVersion)
                     $0.field("replication", view.replication)
                     $0.field("partitions", node.configuration.partitions)
+                    $0.key("members")
+                    $0.array(view.ring) { json, member in
+                        json.object {
+                            $0.field("id", member.node.name)
+                            $0.field("state", member.state.name)
+                            $0.field("host", member.host)
+                            $0.field("peer_port", Int(member.peerPort))
+                        }
+                    }
                 }
             }
         }
@@ -173,5 +205,22 @@ extension JSONText {
             $0.field("online", view.online)
             $0.field("since", Timestamps.rfc3339(view.since))
         }
+    }
+}
+
+/// `{"node_id":…,"force":…}`: values of a command line are texts.
+private struct RingBody {
+    let node: NodeID?
+    let force: Bool
+
+    private struct Fields: Decodable {
+        var node_id: String?
+        var force: String?
+    }
+
+    init(_ request: Request) async throws {
+        let fields = try await request.json(Fields.self)
+        node = fields.node_id.map { NodeID($0) }
+        force = fields.force == "true"
     }
 }

@@ -58,6 +58,14 @@ package enum ConfigFile {
                 }
                 security.adminToken = token
             }
+            if let path = try section.optionalString("cluster_secret_file") {
+                guard !path.isEmpty, !path.utf8.contains(0) else {
+                    throw section.failure("cluster_secret_file", "must be a path")
+                }
+                let base = URL(fileURLWithPath: directory, isDirectory: true)
+                security.clusterSecretFile =
+                    URL(fileURLWithPath: path, relativeTo: base).standardizedFileURL.path
+            }
         }
         try root.finish()
         try checkTogether(config)

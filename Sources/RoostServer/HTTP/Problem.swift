@@ -56,6 +56,8 @@ extension Problem {
         return problem
     }
 
+    package static func conflict(_ detail: String) -> Problem { Problem(.conflict, "conflict", detail) }
+
     package static func forbidden(_ detail: String) -> Problem { Problem(.forbidden, "forbidden", detail) }
 
     package static func unavailable(_ detail: String) -> Problem {

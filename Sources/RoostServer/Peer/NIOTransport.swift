@@ -12,9 +12,11 @@ package final class NIOTransport: Transport {
     private let loop: any EventLoop
 
     /// Must be called on `loop`.
-    package init(loop: any EventLoop, limits: PeerLimits, seed: UInt64, logger: Logger) {
+    package init(
+        loop: any EventLoop, limits: PeerLimits, secret: ClusterSecret? = nil, seed: UInt64, logger: Logger
+    ) {
         self.loop = loop
-        links = NIOLoopBound(PeerLinks(loop: loop, limits: limits, seed: seed, logger: logger), eventLoop: loop)
+        links = NIOLoopBound(PeerLinks(loop: loop, limits: limits, secret: secret, seed: seed, logger: logger), eventLoop: loop)
     }
 
     /// Listens, and dials the nodes with a higher id.
@@ -50,6 +52,7 @@ package final class NIOTransport: Transport {
     package func queuedBytes(to node: NodeID) -> Int { links.value.queuedBytes(to: node) }
     package func reset(_ node: NodeID, reason: String) { links.value.reset(node, reason: reason) }
     package func linkInfo() -> [LinkInfo] { links.value.info() }
+    package func peersChanged() { links.value.peersChanged() }
 }
 
 /// The bounds and times of links.
@@ -67,6 +70,8 @@ package struct PeerLimits: Sendable {
     package var silence = TimeAmount.seconds(5)
     package var minBackoff = TimeAmount.milliseconds(100)
     package var maxBackoff = TimeAmount.seconds(2)
+    /// A node that is not dialled for so long looks whether it is still known.
+    package var lookAfter = TimeAmount.seconds(10)
 
     package init(maxQueueBytes: Int) { self.maxQueueBytes = maxQueueBytes }
 }

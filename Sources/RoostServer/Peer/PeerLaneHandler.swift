@@ -1,3 +1,4 @@
+internal import Logging
 internal import NIOCore
 internal import RoostCluster
 internal import RoostModel
@@ -14,6 +15,10 @@ final class PeerLaneHandler: ChannelInboundHandler {
         case dialled(NodeID, PeerLane)
         /// The other end's hello is due.
         case accepted
+        /// Both ends have said who they are; that the other knows the secret is to be proved.
+        case proving(HandshakeHello)
+        /// A blank node wants to be taken in; its proof is due, and then the node's answer.
+        case joining(JoinHello)
         /// Shaken hands; nothing is read until the other lane is there, too.
         case ready
         case open(PeerLink)
@@ -22,6 +27,8 @@ final class PeerLaneHandler: ChannelInboundHandler {
 
     private let links: PeerLinks
     private let failed: (String) -> Void
+    /// Nil where this end was dialled.
+    private let dialledNode: NodeID?
     private var phase: Phase
     private var counted = false
     private var context: ChannelHandlerContext?
@@ -30,19 +37,25 @@ final class PeerLaneHandler: ChannelInboundHandler {
     private var readBytes = 0
     private var link: PeerLink?
     private var deadline: Scheduled<Void>?
+    /// Where the cluster has a secret.
+    private var exchange: SecretExchange?
     /// When bytes came last.
     private(set) var lastHeard = NIODeadline.now()
 
     init(accepting links: PeerLinks) {
         self.links = links
+        exchange = links.secret.map { SecretExchange($0, dials: false) }
         phase = .accepted
+        dialledNode = nil
         failed = { _ in }
     }
 
     /// - Parameter failed: called at most once, where the lane ends before the handshake is over.
     init(dialling node: NodeID, lane: PeerLane, links: PeerLinks, failed: @escaping (String) -> Void) {
         self.links = links
+        exchange = links.secret.map { SecretExchange($0, dials: true) }
         phase = .dialled(node, lane)
+        dialledNode = node
         self.failed = failed
     }
 
@@ -70,11 +83,12 @@ final class PeerLaneHandler: ChannelInboundHandler {
         }
         if case .dialled(_, let lane) = phase {
             guard let hello = links.hello(lane: lane) else { return end("this node is going down") }
-            write(.hello(hello))
+            exchange?.ownWord = .hello(hello)
+            write([.hello(hello)] + (exchange.map { [.challenge($0.challenge)] } ?? []))
         }
         let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
         deadline = context.eventLoop.scheduleTask(in: links.limits.handshake) {
-            bound.value.end("no handshake in time")
+            bound.value.tookTooLong()
         }
     }
 
@@ -94,6 +108,15 @@ final class PeerLaneHandler: ChannelInboundHandler {
 
     func close() { end("closed by this node") }
 
+    private func tookTooLong() {
+        switch phase {
+        case .proving where dialledNode == nil:
+            refuse(.secret, "this cluster has a secret, and this node proves none: see security.cluster_secret_file")
+        case .proving: end("the other end proves no cluster secret: see security.cluster_secret_file")
+        default: end("no handshake in time")
+        }
+    }
+
     private func end(_ reason: String) {
         let former = phase
         if case .closed = former { return }
@@ -104,7 +127,8 @@ final class PeerLaneHandler: ChannelInboundHandler {
         switch former {
         case .dialled: failed(reason)
         case .ready, .open: link?.laneEnded(self, reason)
-        case .accepted, .closed: break
+        case .proving where dialledNode != nil: failed(reason)
+        case .accepted, .proving, .joining, .closed: break
         }
         link = nil
     }
@@ -138,7 +162,7 @@ final class PeerLaneHandler: ChannelInboundHandler {
 
     private func parse() throws(PeerCodecError) {
         switch phase {
-        case .dialled, .accepted:
+        case .dialled, .accepted, .proving, .joining:
             guard let frame = try HandshakeCodec.nextFrame(from: &buffer) else { return }
             take(frame)
             try parse()
@@ -181,8 +205,17 @@ final class PeerLaneHandler: ChannelInboundHandler {
         case (.dialled(let node, let lane), .accept(let hello)):
             guard hello.lane == lane else { return end("the other end answered for another lane") }
             judge(hello, .dialled(node), answering: false)
+        case (.accepted, .join(let hello)): begin(joining: hello)
+        case (.proving, .challenge(let bytes)), (.joining, .challenge(let bytes)): challenged(bytes)
+        case (.proving(let hello), .proof(let bytes)): proved(hello, bytes)
+        case (.joining(let hello), .proof(let bytes)): proved(hello, bytes)
         case (_, .refuse(let refusal)):
-            links.warn(source, "the other end refused the link: \(refusal.text)")
+            // A node that looks for those it does not dial is told so.
+            if refusal.code != .wrongDirection {
+                links.warn(source, "the other end refused the link: \(refusal.text)")
+            }
+            // Only the one that was dialled is believed: whoever dials may be anybody.
+            if case .dialled = phase, refusal.code == .removedNode { links.events?.refusedAsRemoved() }
             end("refused: \(refusal.text)")
         default: end("a handshake out of order")
         }
@@ -191,19 +224,109 @@ final class PeerLaneHandler: ChannelInboundHandler {
     private func judge(_ hello: HandshakeHello, _ role: LinkRules.Role, answering: Bool) {
         switch links.judge(hello, role: role) {
         case .refuse(let refusal):
-            links.warn(source, "refused a link of \(hello.node): \(refusal.text)")
-            write(.refuse(refusal))
+            if refusal.code != .wrongDirection {
+                links.warn(source, "refused a link of \(hello.node): \(refusal.text)")
+            }
+            write([.refuse(refusal)])
             end("refused by this node: \(refusal.text)")
         case .accept:
-            if answering {
-                guard let own = links.hello(lane: hello.lane) else { return end("this node is going down") }
-                write(.accept(own))
+            if exchange != nil {
+                exchange?.theirWord = .hello(hello)
+                phase = .proving(hello)
+                return
             }
-            leaveHandshake()
-            phase = .ready
-            // What follows waits in the kernel until the link is whole.
-            setReading(false)
-            links.adopt(self, hello)
+            if answering {
+                var rest = buffer
+                if case .challenge? = try? HandshakeCodec.nextFrame(from: &rest) {
+                    return refuse(.secret, "this node has no cluster secret: see security.cluster_secret_file")
+                }
+                guard let own = links.hello(lane: hello.lane) else { return end("this node is going down") }
+                write([.accept(own)])
+            }
+            becomeReady(hello)
+        }
+    }
+
+    private func becomeReady(_ hello: HandshakeHello) {
+        leaveHandshake()
+        phase = .ready
+        // What follows waits in the kernel until the link is whole.
+        setReading(false)
+        links.adopt(self, hello)
+    }
+
+    private func refuse(_ code: HandshakeRefusal.Code, _ text: String) {
+        links.warn(source, "refused a connection: \(text)")
+        write([.refuse(HandshakeRefusal(code: code, text: text))])
+        end("refused by this node: \(text)")
+    }
+
+    // MARK: The secret
+
+    private func challenged(_ bytes: [UInt8]) {
+        guard exchange?.theirChallenge == nil else { return end("a handshake out of order") }
+        exchange?.theirChallenge = bytes
+        switch phase {
+        // The dialling end waits for the proof that follows.
+        case .proving(let hello) where dialledNode == nil:
+            guard let own = links.hello(lane: hello.lane) else { return end("this node is going down") }
+            exchange?.ownWord = .accept(own)
+            answer([.accept(own)])
+        case .joining: answer([])
+        default: break
+        }
+    }
+
+    private func answer(_ first: [HandshakeFrame]) {
+        guard let exchange, let proof = exchange.proof else { return }
+        write(first + [.challenge(exchange.challenge), .proof(proof)])
+    }
+
+    private func proved(_ hello: HandshakeHello, _ bytes: [UInt8]) {
+        guard let exchange, exchange.accepts(bytes) else {
+            return refuse(.secret, "\(hello.node) has another cluster secret, or none")
+        }
+        if let node = dialledNode, let proof = exchange.proof {
+            guard node == hello.node else { return end("a handshake out of order") }
+            write([.proof(proof)])
+        }
+        becomeReady(hello)
+    }
+
+    // MARK: Joining
+
+    private func begin(joining hello: JoinHello) {
+        guard exchange != nil else {
+            return refuse(
+                .secret, "this node has no cluster secret, without which nobody joins: see security.cluster_secret_file")
+        }
+        exchange?.theirWord = .join(hello)
+        phase = .joining(hello)
+    }
+
+    /// The node decides, which takes as long as its leaders do.
+    private func proved(_ hello: JoinHello, _ bytes: [UInt8]) {
+        guard let exchange, exchange.accepts(bytes) else {
+            return refuse(.secret, "\(hello.member.node) has another cluster secret")
+        }
+        deadline?.cancel()
+        if let refusal = links.judge(hello) { return refuse(refusal.code, refusal.text) }
+        guard let context, let events = links.events else { return end("this node is going down") }
+        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+        events.join(hello.member) { bound.value.answered($0) }
+    }
+
+    private func answered(_ result: Result<JoinGrant, RingRefusal>) {
+        guard case .joining(let hello) = phase else { return }
+        switch result {
+        case .success(let grant):
+            links.logger.notice("\(hello.member.node) was taken into the cluster")
+            write([.joined(grant.record, grant.ring)])
+            end("taken in")
+        case .failure(let refusal):
+            refuse(
+                refusal.retry ? .notTakenInNow : .notTakenIn,
+                "\(hello.member.node) is not taken in: \(refusal.reason)")
         }
     }
 
@@ -236,9 +359,9 @@ final class PeerLaneHandler: ChannelInboundHandler {
         send(buffer)
     }
 
-    private func write(_ frame: HandshakeFrame) {
+    private func write(_ frames: [HandshakeFrame]) {
         var buffer = ByteBuffer()
-        HandshakeCodec.encode(frame, into: &buffer)
+        for frame in frames { HandshakeCodec.encode(frame, into: &buffer) }
         send(buffer)
     }
 

@@ -28,6 +28,8 @@ final class PeerLink {
     private static let quietAttempts = 5
     /// Counts dialling rounds: what belongs to a former one is void.
     private var round = 0
+    /// Since when it waits to be dialled, or has looked last.
+    private var waitingSince: NIODeadline?
     /// Connections of this round that have not shaken hands.
     private var dialling: [PeerLaneHandler] = []
     private var redial: Scheduled<Void>?
@@ -106,6 +108,20 @@ final class PeerLink {
             }
             handler.ping(now)
         }
+    }
+
+    /// A node that waits to be dialled, and is not, asks whether it is still known: one that was removed hears so.
+    func lookForIt(_ now: NIODeadline) {
+        guard !dials, !isUp, !isStopped else {
+            waitingSince = nil
+            return
+        }
+        let since = waitingSince ?? now
+        waitingSince = since
+        guard now - since >= links.limits.lookAfter, let (host, port) = links.address(of: node).flatMap(Self.split)
+        else { return }
+        waitingSince = now
+        dial(.control, host, port, round: nil)
     }
 
     // MARK: Lanes
@@ -195,7 +211,8 @@ final class PeerLink {
         for lane in PeerLane.allCases { dial(lane, host, port, round: round) }
     }
 
-    private func dial(_ lane: PeerLane, _ host: String, _ port: Int, round: Int) {
+    /// - Parameter round: nil where what becomes of it is of no interest.
+    private func dial(_ lane: PeerLane, _ host: String, _ port: Int, round: Int?) {
         let bound = NIOLoopBound((link: self, links: links), eventLoop: links.loop)
         let node = node
         ClientBootstrap(group: links.loop)
@@ -208,7 +225,7 @@ final class PeerLink {
                     let handler = PeerLaneHandler(dialling: node, lane: lane, links: links) { reason in
                         link.failed(reason, round: round)
                     }
-                    guard link.register(handler, round: round) else { throw ChannelError.connectPending }
+                    guard round == nil || link.register(handler, round: round) else { throw ChannelError.connectPending }
                     try channel.pipeline.syncOperations.addHandler(handler)
                 }
             }
@@ -217,14 +234,14 @@ final class PeerLink {
     }
 
     /// False where the round is over.
-    private func register(_ handler: PeerLaneHandler, round: Int) -> Bool {
+    private func register(_ handler: PeerLaneHandler, round: Int?) -> Bool {
         guard round == self.round, !isStopped else { return false }
         dialling.append(handler)
         return true
     }
 
     /// A lane could not be made: one retry for both, whatever became of the other.
-    private func failed(_ reason: String, round: Int) {
+    private func failed(_ reason: String, round: Int?) {
         guard round == self.round, !isUp else { return }
         if attempts >= Self.quietAttempts, !saidUnreached, !isStopped {
             saidUnreached = true

@@ -12,6 +12,8 @@ final class PeerLinks {
     let loop: any EventLoop
     let limits: PeerLimits
     let logger: Logger
+    /// Nil where the cluster has none: then any node of its ids is believed.
+    let secret: ClusterSecret?
     private(set) var events: (any LinkEvents)?
     private var links: [NodeID: PeerLink] = [:]
     private var generator: SeededGenerator
@@ -22,7 +24,8 @@ final class PeerLinks {
     /// Accepted connections that have not shaken hands.
     private var handshakes = 0
 
-    init(loop: any EventLoop, limits: PeerLimits, seed: UInt64, logger: Logger) {
+    init(loop: any EventLoop, limits: PeerLimits, secret: ClusterSecret?, seed: UInt64, logger: Logger) {
+        self.secret = secret
         self.loop = loop
         self.limits = limits
         self.logger = logger
@@ -32,16 +35,24 @@ final class PeerLinks {
     func start(listener: any Channel, events: any LinkEvents) {
         self.listener = listener
         self.events = events
-        let identity = events.identity()
-        for node in identity.peers.keys.sorted() where node != identity.node {
-            let link = PeerLink(node: node, links: self, dials: identity.node < node)
-            links[node] = link
-            link.start()
-        }
+        peersChanged()
         lastTick = .now()
         let bound = NIOLoopBound(self, eventLoop: loop)
         ticker = loop.scheduleRepeatedTask(initialDelay: limits.heartbeat, delay: limits.heartbeat) { _ in
             bound.value.tick()
+        }
+    }
+
+    /// Links to those that are new, none to those that are gone.
+    func peersChanged() {
+        guard let identity = events?.identity() else { return }
+        for node in identity.peers.keys.sorted() where node != identity.node && links[node] == nil {
+            let link = PeerLink(node: node, links: self, dials: identity.node < node)
+            links[node] = link
+            link.start()
+        }
+        for node in links.keys.sorted() where identity.peers[node] == nil {
+            links.removeValue(forKey: node)?.stop()
         }
     }
 
@@ -59,6 +70,7 @@ final class PeerLinks {
         let wasLate = now - lastTick > limits.heartbeat + limits.heartbeat
         lastTick = now
         for link in links.values { link.tick(now, judges: !wasLate) }
+        for link in links.values { link.lookForIt(now) }
     }
 
     // MARK: Transport
@@ -91,6 +103,22 @@ final class PeerLinks {
         return rules.decide(hello, role: role, latestEpoch: links[hello.node]?.latestEpoch)
     }
 
+    /// Nil where the node may be asked to take it in.
+    func judge(_ hello: JoinHello) -> HandshakeRefusal? {
+        guard let identity = events?.identity() else { return nil }
+        let versions = PeerFrameCodec.versions
+        guard max(hello.minVersion, versions.lowerBound) <= min(hello.maxVersion, versions.upperBound) else {
+            return HandshakeRefusal(
+                code: .noCommonVersion,
+                text: "this node speaks versions \(versions.lowerBound) to \(versions.upperBound)")
+        }
+        guard hello.cluster.isEmpty || hello.cluster == identity.cluster else {
+            return HandshakeRefusal(
+                code: .otherCluster, text: "this is cluster \(identity.cluster), not \(hello.cluster)")
+        }
+        return nil
+    }
+
     /// A lane has shaken hands.
     func adopt(_ handler: PeerLaneHandler, _ hello: HandshakeHello) {
         guard let link = links[hello.node] else { return handler.close() }
@@ -101,11 +129,13 @@ final class PeerLinks {
 
     private func rules() -> LinkRules? {
         guard let identity = events?.identity() else { return nil }
-        return LinkRules(
+        var rules = LinkRules(
             cluster: identity.cluster, clusterID: identity.clusterID, node: identity.node, store: identity.store,
             epoch: identity.epoch, minVersion: PeerFrameCodec.versions.lowerBound,
             maxVersion: PeerFrameCodec.versions.upperBound, address: identity.address,
             knownNodes: Array(identity.peers.keys))
+        rules.removedNodes = identity.removed
+        return rules
     }
 
     // MARK: Helpers

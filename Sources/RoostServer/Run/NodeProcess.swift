@@ -38,12 +38,14 @@ final class NodeProcess: Sendable {
 
     /// Waits while the disk has no space to begin with.
     /// - Parameters:
+    ///   - left: called once when the node has left its cluster.
     ///   - failed: called with one line when the node cannot go on.
     ///   - isStopping: asked while it waits.
     /// - Returns: nil where it was stopped first.
     static func start(
-        config: ClusterConfig, own: ClusterConfig.Node, logger: Logger,
-        failed: @escaping @Sendable (String) -> Void, isStopping: @Sendable () -> Bool
+        config: ClusterConfig, own: ClusterConfig.Node, join: JoinOptions?, logger: Logger,
+        left: @escaping @Sendable () -> Void, failed: @escaping @Sendable (String) -> Void,
+        isStopping: @Sendable () -> Bool
     ) async throws(NodeRunError) -> NodeProcess? {
         var made: OpenedStore?
         var isSaid = false
@@ -55,13 +57,31 @@ final class NodeProcess: Sendable {
             if made == nil { try? await Task.sleep(for: .seconds(1)) }
             if made == nil && isStopping() { return nil }
         }
-        guard let opened = made else { return nil }
-        return try await start(opened, config: config, own: own, logger: logger, failed: failed)
+        guard var opened = made else { return nil }
+        let secret = try ClusterSecret.load(config.security.clusterSecretFile)
+        var config = config
+        if let join {
+            guard
+                let facts = try await Joining.run(
+                    opened, config: config, own: own, seed: join.seed, secret: secret, logger: logger,
+                    isStopping: isStopping)
+            else { return nil }
+            opened.facts = facts
+        }
+        if let record = opened.facts.founded {
+            config = Joining.adapt(config, to: record, node: own.id)
+        } else if config.nodes.count == 1, config.cluster.isEmpty {
+            throw NodeRunError(
+                message: "--join is needed: \(own.id) stands in no cluster.json, and its data directory is blank",
+                exitCode: NodeRunError.configuration)
+        }
+        return try await start(
+            opened, config: config, own: own, secret: secret, logger: logger, left: left, failed: failed)
     }
 
     private static func start(
-        _ opened: OpenedStore, config: ClusterConfig, own: ClusterConfig.Node, logger: Logger,
-        failed: @escaping @Sendable (String) -> Void
+        _ opened: OpenedStore, config: ClusterConfig, own: ClusterConfig.Node, secret: ClusterSecret?, logger: Logger,
+        left: @escaping @Sendable () -> Void, failed: @escaping @Sendable (String) -> Void
     ) async throws(NodeRunError) -> NodeProcess {
         logger.info(
             "\(own.id) of cluster \(config.cluster) starts",
@@ -81,7 +101,7 @@ final class NodeProcess: Sendable {
         let transportSeed = seeds.next()
         let limits = PeerLimits(maxQueueBytes: config.limits.maxLinkQueueBytes)
         let made = try? await loop.submit {
-            NIOTransport(loop: loop, limits: limits, seed: transportSeed, logger: logger)
+            NIOTransport(loop: loop, limits: limits, secret: secret, seed: transportSeed, logger: logger)
         }.get()
         guard let transport = made else {
             throw NodeRunError(message: "the event loop did not start", exitCode: NodeRunError.software)
@@ -89,7 +109,8 @@ final class NodeProcess: Sendable {
         let context = NodeContext(
             configuration: config, id: own.id, clock: NIOClock(loop: loop), transport: transport, storage: storage,
             logger: logger, userID: UsernameRules.userID(of:), secretBytes: Self.secretBytes, executor: loop.executor)
-        let node = Node(context: context, facts: opened.facts, seed: seeds.next(), onFailure: failed)
+        let node = Node(
+            context: context, facts: opened.facts, seed: seeds.next(), onLeft: left, onFailure: failed)
 
         do {
             _ = try await transport.start(host: own.host, port: own.peerPort, events: node)
@@ -141,6 +162,9 @@ final class NodeProcess: Sendable {
             + " admin=http://\(config.security.adminHost):\(admin.port)\n"
         FileHandle.standardOutput.write(Data(line.utf8))
     }
+
+    /// The same for one that has left the cluster.
+    func announceLeft() { FileHandle.standardOutput.write(Data("left \(own.id)\n".utf8)) }
 
     /// Drains, then lets go of everything in the order in which it depends on each other.
     func stop() async {

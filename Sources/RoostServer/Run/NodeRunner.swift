@@ -12,7 +12,9 @@ package enum NodeRunner {
     /// Returns after a drained stop.
     /// - Throws: one line and an exit code: 69 for a port in use, 73 for a data directory that cannot be used, 74 for
     ///   storage that failed while running, 65 for a database that the next start sets aside, 78 for a node that the configuration does not know.
-    package static func run(config: ClusterConfig, node id: NodeID, logger: Logger) async throws(NodeRunError) {
+    package static func run(
+        config: ClusterConfig, node id: NodeID, join: JoinOptions? = nil, logger: Logger
+    ) async throws(NodeRunError) {
         guard let own = config.node(id) else {
             throw NodeRunError(
                 message: "nodes: there is no node \(id) in this cluster.json",
@@ -28,7 +30,8 @@ package enum NodeRunner {
         defer { withExtendedLifetime(signals) {} }
 
         let started = try await NodeProcess.start(
-            config: config, own: own, logger: logger, failed: { inbox.yield(.failed($0)) },
+            config: config, own: own, join: join, logger: logger, left: { inbox.yield(.left) },
+            failed: { inbox.yield(.failed($0)) },
             isStopping: { stopping.isSet })
         guard let process = started else { return }
         let node = process.node
@@ -41,9 +44,17 @@ package enum NodeRunner {
             switch event {
             case .serving: process.announce()
             case .failed(let line):
+                if await node.isRemoved {
+                    throw NodeRunError(message: line, exitCode: NodeRunError.configuration)
+                }
                 let isDamage = DataDirectory.condemned(own.dataDirectory) != nil
                 throw NodeRunError(
                     message: line, exitCode: isDamage ? NodeRunError.damaged : NodeRunError.inputOutput)
+            case .left:
+                process.announceLeft()
+                await process.stop()
+                logger.notice("stopped: this node has left the cluster, its data directory can be deleted")
+                return
             case .signal:
                 await process.stop()
                 logger.notice("stopped")
@@ -61,6 +72,7 @@ package enum NodeRunner {
     private enum RunEvent: Sendable {
         case serving
         case signal
+        case left
         case failed(String)
     }
 }

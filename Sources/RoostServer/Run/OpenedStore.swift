@@ -7,7 +7,7 @@ internal import RoostStorage
 /// The node's database, opened, with the facts of the life that begins now.
 struct OpenedStore {
     let store: SQLiteStore
-    let facts: NodeFacts
+    var facts: NodeFacts
 
     /// The epoch is raised above every former one and synced before the node says a word. A damaged database is set
     /// aside, and the node begins blank. Nil where there is no space for that yet.

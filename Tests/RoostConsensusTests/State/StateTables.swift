@@ -12,6 +12,7 @@ struct StateTables {
     private var sendOrders: [String: SendOrderRow] = [:]
     private var calls: [String: CallRow] = [:]
     private var signingKeys: [String: SigningKey] = [:]
+    private var ring: Ring?
 
     init(_ changes: [StateChange]) {
         for change in changes {
@@ -29,6 +30,7 @@ struct StateTables {
             case .signingKey(let key): signingKeys[key.id] = key
             case .call(let row): calls["\(row.caller) \(row.id)"] = row
             case .callForgotten(let caller, let id): calls["\(caller) \(id)"] = nil
+            case .ring(let newer): ring = newer
             }
         }
     }
@@ -39,6 +41,6 @@ struct StateTables {
             appliedIndex: appliedIndex, accounts: Array(accounts.values), devices: Array(devices.values),
             conversations: Array(conversations.values), members: Array(members.values),
             cursors: Array(cursors.values), sendOrders: Array(sendOrders.values),
-            calls: Array(calls.values), signingKeys: Array(signingKeys.values), lastStamp: lastStamp)
+            calls: Array(calls.values), signingKeys: Array(signingKeys.values), ring: ring, lastStamp: lastStamp)
     }
 }

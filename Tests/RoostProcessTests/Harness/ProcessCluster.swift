@@ -5,6 +5,8 @@ import Foundation
 /// Nodes as processes, each from the built program, with what tests ask of them.
 final class ProcessCluster: Sendable {
     let local: LocalCluster
+    /// Those that are started at first.
+    let founders: Int
     var directory: String { local.directory }
     var nodes: [LocalCluster.Node] { local.nodes }
     var configPath: String { local.configPath }
@@ -13,20 +15,23 @@ final class ProcessCluster: Sendable {
     static let defaults = #","security":{"scrypt_log_n":10}"#
 
     /// - Parameter settings: further members of `cluster.json`, each with a comma before it.
-    init(nodes count: Int = 3, replication: Int? = nil, settings: String = ProcessCluster.defaults) throws {
+    init(
+        nodes count: Int = 3, spares: Int = 0, replication: Int? = nil, settings: String = ProcessCluster.defaults
+    ) throws {
+        founders = count
         local = try LocalCluster(
             name: "process-test", directory: NSTemporaryDirectory() + "roost-process-\(newID())",
-            program: RoostProgram.path(), nodes: count, replication: replication, settings: settings)
+            program: RoostProgram.path(), nodes: count, spares: spares, replication: replication, settings: settings)
     }
 
     func write(_ config: String) throws { try Data(config.utf8).write(to: URL(fileURLWithPath: configPath)) }
 
     /// Starts all, runs `body`, and leaves nothing behind. What failed is told with the nodes' logs.
     static func run<Value>(
-        nodes: Int = 3, settings: String = ProcessCluster.defaults, proxied: Bool = false,
+        nodes: Int = 3, spares: Int = 0, settings: String = ProcessCluster.defaults, proxied: Bool = false,
         _ body: (ProcessCluster) async throws -> Value
     ) async throws -> Value {
-        let cluster = try ProcessCluster(nodes: nodes, settings: settings)
+        let cluster = try ProcessCluster(nodes: nodes, spares: spares, settings: settings)
         defer { cluster.remove() }
         do {
             if proxied { try await cluster.local.addProxies(on: testLoop) }
@@ -46,8 +51,8 @@ final class ProcessCluster: Sendable {
     func start(_ node: Int) throws -> ChildProcess { try local.start(node) }
 
     func startAll() async throws {
-        for node in nodes.indices { try start(node) }
-        try await ready()
+        for node in 0..<founders { try start(node) }
+        try await ready(Array(0..<founders))
     }
 
     func child(_ node: Int) throws -> ChildProcess {

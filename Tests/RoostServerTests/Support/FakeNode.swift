@@ -23,6 +23,9 @@ final class FakeNode: NodeService {
         var reads: [ReadRequest] = []
         var revoked: [UserID] = []
         var drained = false
+        var leaving: [NodeID] = []
+        var removed: [NodeID] = []
+        var ringRefusal: RingRefusal?
         /// Answers before anything else does.
         var onPropose: (@Sendable (Command) -> CommandResult?)?
         var onRead: (@Sendable (ReadRequest) -> ReadResponse?)?
@@ -218,6 +221,23 @@ final class FakeNode: NodeService {
         ])
     }
     func drain() async { state.withLockedValue { $0.drained = true } }
+    func join(_ member: RingMember) async -> Result<JoinGrant, RingRefusal> {
+        .failure(RingRefusal("nobody joins here", retry: false))
+    }
+    func leave(_ node: NodeID) async -> Result<Void, RingRefusal> {
+        state.withLockedValue { state in
+            if let refusal = state.ringRefusal { return .failure(refusal) }
+            state.leaving.append(node)
+            return .success(())
+        }
+    }
+    func remove(_ node: NodeID, force: Bool) async -> Result<Void, RingRefusal> {
+        state.withLockedValue { state in
+            if let refusal = state.ringRefusal, !force { return .failure(refusal) }
+            state.removed.append(node)
+            return .success(())
+        }
+    }
     func now() -> UInt64 { state.withLockedValue { UInt64($0.wall) * 1_000 } }
     func wall() -> Int64 { state.withLockedValue { $0.wall } }
     func makeUUID() async -> UUID128 {

@@ -14,10 +14,15 @@ final class FakePeer: LinkEvents {
         case up(LinkPeer)
         case down(NodeID)
         case received([PeerFrame], NodeID)
+        case removed
     }
 
     let events = EventQueue<Event>()
     private let own: NIOLockedValueBox<LinkIdentity>
+    /// What becomes of those that want to join.
+    let joining = NIOLockedValueBox<@Sendable (RingMember) -> Result<JoinGrant, RingRefusal>>({ _ in
+        .failure(RingRefusal("nobody joins here", retry: false))
+    })
 
     init(_ identity: LinkIdentity) { own = NIOLockedValueBox(identity) }
 
@@ -27,6 +32,10 @@ final class FakePeer: LinkEvents {
     func linkUp(_ peer: LinkPeer) { events.push(.up(peer)) }
     func linkDown(_ node: NodeID, reason: String) { events.push(.down(node)) }
     func received(_ frames: [PeerFrame], from node: NodeID) { events.push(.received(frames, node)) }
+    func refusedAsRemoved() { events.push(.removed) }
+    func join(_ member: RingMember, _ done: @escaping @Sendable (Result<JoinGrant, RingRefusal>) -> Void) {
+        done(joining.withLockedValue { $0(member) })
+    }
 }
 
 /// A transport on an event loop of its own.

@@ -1,0 +1,118 @@
+package import NIOCore
+internal import NIOPosix
+internal import RoostModel
+package import RoostNode
+package import RoostProtocol
+
+/// A blank node asks a node of the cluster to be taken in: one connection to its peer port.
+package enum JoinClient {
+    /// For the answer, which may have to wait for an election.
+    private static let patience = TimeAmount.seconds(20)
+
+    /// - Returns: what the node is given, or why not.
+    package static func ask(
+        _ address: String, hello: JoinHello, secret: ClusterSecret, group: any EventLoopGroup
+    ) async -> Result<JoinGrant, RingRefusal> {
+        guard let (host, port) = PeerLink.split(address) else {
+            return .failure(RingRefusal("\"\(address)\" is not host:port", retry: false))
+        }
+        let loop = group.any()
+        let promise = loop.makePromise(of: JoinGrant.self)
+        do {
+            let channel = try await ClientBootstrap(group: loop)
+                .connectTimeout(.seconds(5))
+                .channelInitializer { channel in
+                    channel.eventLoop.makeCompletedFuture {
+                        let handler = JoinHandler(hello: hello, secret: secret, promise: promise)
+                        try channel.pipeline.syncOperations.addHandler(handler)
+                    }
+                }
+                .connect(host: host, port: port).get()
+            loop.scheduleTask(in: patience) {
+                promise.fail(RingRefusal("\(address) does not answer", retry: true))
+                channel.close(promise: nil)
+            }
+        } catch {
+            promise.fail(RingRefusal("\(address): \(ConnectionTrouble.text(error))", retry: true))
+        }
+        do {
+            return .success(try await promise.futureResult.get())
+        } catch let refusal as RingRefusal {
+            return .failure(refusal)
+        } catch {
+            return .failure(RingRefusal("\(address): \(ConnectionTrouble.text(error))", retry: true))
+        }
+    }
+}
+
+/// The dialling end: says who wants to join, has the other end prove the secret, proves it, and takes the answer.
+private final class JoinHandler: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    private let hello: JoinHello
+    private let promise: EventLoopPromise<JoinGrant>
+    private var exchange: SecretExchange
+    private var isProven = false
+    private var buffer = ByteBuffer()
+
+    init(hello: JoinHello, secret: ClusterSecret, promise: EventLoopPromise<JoinGrant>) {
+        self.hello = hello
+        self.promise = promise
+        exchange = SecretExchange(secret, dials: true)
+        exchange.ownWord = .join(hello)
+    }
+
+    func channelActive(context: ChannelHandlerContext) {
+        write([.join(hello), .challenge(exchange.challenge)], context)
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        buffer.writeImmutableBuffer(unwrapInboundIn(data))
+        do {
+            let limit = isProven ? HandshakeCodec.maxJoined : HandshakeCodec.maxFrame
+            while let frame = try HandshakeCodec.nextFrame(from: &buffer, limit: limit) { take(frame, context) }
+        } catch {
+            end(RingRefusal("nonsense received: \(error)", retry: false), context)
+        }
+    }
+
+    private func take(_ frame: HandshakeFrame, _ context: ChannelHandlerContext) {
+        switch frame {
+        case .challenge(let bytes): exchange.theirChallenge = bytes
+        case .proof(let bytes):
+            guard exchange.accepts(bytes), let proof = exchange.proof else {
+                return end(RingRefusal("the node there has another cluster secret", retry: false), context)
+            }
+            isProven = true
+            write([.proof(proof)], context)
+        case .joined(let record, let ring) where isProven:
+            promise.succeed(JoinGrant(record: record, ring: ring))
+            context.close(promise: nil)
+        case .refuse(let refusal):
+            end(RingRefusal(refusal.text, retry: refusal.code == .notTakenInNow), context)
+        default: end(RingRefusal("a handshake out of order", retry: false), context)
+        }
+    }
+
+    private func write(_ frames: [HandshakeFrame], _ context: ChannelHandlerContext) {
+        var buffer = ByteBuffer()
+        for frame in frames { HandshakeCodec.encode(frame, into: &buffer) }
+        context.writeAndFlush(wrapOutboundOut(buffer), promise: nil)
+    }
+
+    private func end(_ refusal: RingRefusal, _ context: ChannelHandlerContext) {
+        promise.fail(refusal)
+        context.close(promise: nil)
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        promise.fail(RingRefusal("closed by the other end", retry: true))
+        context.fireChannelInactive()
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        promise.fail(RingRefusal(ConnectionTrouble.text(error), retry: true))
+        context.close(promise: nil)
+    }
+}
