@@ -127,7 +127,7 @@ package final class Workload {
         case 11: raceForName()
         case 12, 13: repeatSomething()
         case 14: reuseSomething()
-        case 16: watchSomebody()
+        case 18: watchSomebody()
         default: break
         }
     }

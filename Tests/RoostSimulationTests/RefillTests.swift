@@ -40,7 +40,7 @@ import Testing
             try world.cluster.wipe(id)
             world.load(group, milliseconds: world.random(0...3_000))
             try world.cluster.start(id)
-            #expect(world.run(30_000) { filled(world) }, "round \(round): \(id) is not filled")
+            #expect(world.run(30_000) { world.isFilled }, "round \(round): \(id) is not filled")
             world.run(world.random(0...6_000))
         }
         world.load(group, milliseconds: 500)
@@ -63,7 +63,7 @@ import Testing
         try world.cluster.start(lost)
         world.load(group, milliseconds: 4_500)
         world.cluster.network.heal(late, lost)
-        #expect(world.run(30_000) { filled(world) }, "seed \(seed): \(lost) is not filled")
+        #expect(world.run(30_000) { world.isFilled }, "seed \(seed): \(lost) is not filled")
         world.load(group, milliseconds: 500)
         world.expectWhole()
     }
