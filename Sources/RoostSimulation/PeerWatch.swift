@@ -17,8 +17,12 @@ struct PeerWatch {
     private var removed: [PartitionID: Set<RaftPeer>] = [:]
 
     mutating func truncated(_ peer: RaftPeer, _ partition: PartitionID, from first: UInt64) {
-        guard let said = confirmed[peer]?[partition], said >= first else { return }
-        confirmed[peer]?[partition] = first - min(first, 1)
+        // Whichever replica of the store it is.
+        for other in confirmed.keys
+        where other.node == peer.node && peer.store.replicaNumber(of: other.store) != nil {
+            guard let said = confirmed[other]?[partition], said >= first else { continue }
+            confirmed[other]?[partition] = first - min(first, 1)
+        }
     }
 
     mutating func appended(_ entry: RaftEntry, to partition: PartitionID) {

@@ -34,7 +34,11 @@ extension SimulationCluster {
     /// The node gives away what it has, and ends.
     package func leave(_ id: NodeID) {
         note("\(id) is to leave")
-        until { [weak self] in self?.nodeIDs.contains(id) != true } ask: { await $0.leave(id) }
+        until { [weak self] in
+            self?.nodeIDs.contains(id) != true
+        } ask: {
+            await $0.leave(id)
+        }
     }
 
     /// The machine is gone for good, and the operator says so.
@@ -42,7 +46,11 @@ extension SimulationCluster {
         kill(id)
         note("\(id) is gone for good")
         gone(id)
-        until { false } ask: { await $0.remove(id, force: false) }
+        until {
+            false
+        } ask: {
+            await $0.remove(id, force: false)
+        }
     }
 
     private func until(

@@ -183,7 +183,9 @@ package final class SimulationNetwork: @unchecked Sendable {
                 let first = ends[pair.a], let second = ends[pair.b]
             else { return }
             let (one, two) = (first.identity(), second.identity())
-            let refusals = [Self.refusal(of: two, at: one, .dialled(pair.b)), Self.refusal(of: one, at: two, .accepted)]
+            let refusals = [
+                Self.refusal(of: two, at: one, .dialled(pair.b)), Self.refusal(of: one, at: two, .accepted),
+            ]
             guard refusals == [nil, nil] else {
                 trace?("refused \(pair.a) \(pair.b)")
                 if refusals[0]?.code == .removedNode { second.refusedAsRemoved() }

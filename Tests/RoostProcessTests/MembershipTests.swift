@@ -113,7 +113,8 @@ extension ProcessSuite {
                         try await eventually("node-2 is held for dead", within: .seconds(30)) {
                             try await cluster.member(1, seenBy: 2)["status"].string == "dead"
                         }
-                        try await roost(cluster, "remove", "node-2", "--admin", admin(cluster, 2), "--admin", admin(cluster, 3))
+                        try await roost(
+                            cluster, "remove", "node-2", "--admin", admin(cluster, 2), "--admin", admin(cluster, 3))
                         try await settled(cluster, [2, 3])
                         try await eventually("sends go on") { load.accepted.count > joined + 50 }
                     }
@@ -139,7 +140,8 @@ extension ProcessSuite {
                 try await cluster.kill([2, 3])
                 for node in [2, 3] { try cluster.start(node) }
                 try await cluster.ready([2, 3])
-                #expect(try await cluster.live(alice, "desk", at: 3).say("after", to: talk[0])["op"].string == "accepted")
+                #expect(
+                    try await cluster.live(alice, "desk", at: 3).say("after", to: talk[0])["op"].string == "accepted")
             }
         }
 

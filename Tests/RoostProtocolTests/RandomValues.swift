@@ -361,8 +361,13 @@ extension RandomValues {
         case 2: .founding(founding())
         case 3: .linkPing(token: word())
         case 4: .linkPong(token: word())
-        case 5: .raft(list { RaftEnvelope(
-                partition: $0.partition(), fromStore: StoreID($0.word()), toStore: StoreID($0.word()), message: $0.raft()) })
+        case 5:
+            .raft(
+                list {
+                    RaftEnvelope(
+                        partition: $0.partition(), fromStore: StoreID($0.word()), toStore: StoreID($0.word()),
+                        message: $0.raft())
+                })
         case 6:
             .propose(
                 list {

@@ -108,7 +108,8 @@ enum Samples {
         version: 3,
         members: [
             RingMember(
-                node: "node-1", host: "10.0.0.1", peerPort: 7001, clientPort: 0, adminPort: 0, state: .removed, since: 3),
+                node: "node-1", host: "10.0.0.1", peerPort: 7001, clientPort: 0, adminPort: 0, state: .removed, since: 3
+            ),
             member,
         ])
 

@@ -148,7 +148,8 @@ import Testing
         try world.cluster.start("node-4")
         world.run(5_000)
         #expect(world.cluster.running["node-4"] == nil)
-        #expect(world.cluster.failures.contains { $0.contains("removed from the cluster") }, "\(world.cluster.failures)")
+        #expect(
+            world.cluster.failures.contains { $0.contains("removed from the cluster") }, "\(world.cluster.failures)")
     }
 
     @Test func whatIsRefused() throws {

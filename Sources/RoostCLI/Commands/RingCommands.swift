@@ -31,7 +31,8 @@ struct RemoveCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "remove",
         abstract: "Take a node out of the cluster that is gone for good; the others fill new replicas for its.",
-        discussion: "A node that lives is refused: let it leave. A node that was removed never comes back with its data.")
+        discussion:
+            "A node that lives is refused: let it leave. A node that was removed never comes back with its data.")
 
     @Argument(help: "The node.")
     var node: String
@@ -72,9 +73,13 @@ enum RingProgress {
         var replicas = 0
         // Each leader knows of its own partitions only; the node that goes may be gone.
         for url in try options.urls() {
-            guard let (cluster, partitions) = try? await options.with(urls: [url], { client in
-                (try await client.get("/admin/cluster"), try await client.get("/admin/partitions"))
-            }) else { continue }
+            guard
+                let (cluster, partitions) = try? await options.with(
+                    urls: [url],
+                    { client in
+                        (try await client.get("/admin/cluster"), try await client.get("/admin/partitions"))
+                    })
+            else { continue }
             let members = cluster["ring"]?["members"]?.arrayValue ?? []
             let own = members.first { $0["id"]?.stringValue == node }
             states.append(own?["state"]?.stringValue ?? "removed")

@@ -11,7 +11,10 @@ struct OwnNodeOptions: ParsableArguments {
     @Option(help: "The file with the cluster's secret (default: security.cluster_secret_file of the file).")
     var clusterSecretFile: String?
 
-    @Option(help: "Where this node listens, and where the others find it (default: as in the file, or on loopback where --join is).")
+    @Option(
+        help:
+            "Where this node listens, and where the others find it (default: as in the file, or on loopback where --join is)."
+    )
     var host: String?
     @Option(help: "For clients (default: as in the file).")
     var clientPort: Int?

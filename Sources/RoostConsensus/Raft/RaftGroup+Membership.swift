@@ -40,14 +40,15 @@ extension RaftGroup {
             next = RaftConfiguration(
                 voters: next.voters + [peer], learners: next.learners.filter { $0 != peer },
                 tombstones: next.tombstones)
-        case .remove(let peer):
+        case .remove(let peer), .giveUp(let peer):
             if peer == me { return .isLeader }
             let isVoter = next.voters.contains(peer)
             guard isVoter || next.learners.contains(peer), next.voters != [peer],
                 next.tombstones.count < options.maxTombstones
             else { return .invalid }
             // A learner had no vote: one that was taken for lost, by a leader whose link was out of date, comes back.
-            let isBuried = isVoter && !options.planted.contains(.tombstonesForgotten)
+            let isGivenUp = if case .giveUp = change { true } else { false }
+            let isBuried = (isVoter || isGivenUp) && !options.planted.contains(.tombstonesForgotten)
             next = RaftConfiguration(
                 voters: next.voters.filter { $0 != peer }, learners: next.learners.filter { $0 != peer },
                 tombstones: next.tombstones + (isBuried ? [peer] : []))

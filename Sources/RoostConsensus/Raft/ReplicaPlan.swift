@@ -19,7 +19,7 @@ package enum ReplicaPlan {
     ) -> RaftGroup.MembershipChange? {
         guard !wanted.isEmpty else { return nil }
         for learner in configuration.learners.sorted() {
-            guard wanted.contains(learner.node) else { return .remove(learner) }
+            guard wanted.contains(learner.node) else { return .giveUp(learner) }
             guard let store = stores[learner.node] else { continue }
             // It lost its disk again before it was filled.
             if store.replicaNumber(of: learner.store) == nil { return .remove(learner) }
@@ -38,12 +38,14 @@ package enum ReplicaPlan {
             else { continue }
             return .addLearner(peer)
         }
-        return surplus(me: me, configuration: configuration, status: status, wanted: wanted).map { .remove($0) }
+        return surplus(me: me, configuration: configuration, status: status, wanted: wanted).map { .giveUp($0) }
     }
 
     /// Under the first of the store's identities that never was removed here.
     private static func newPeer(_ node: NodeID, _ store: StoreID, _ configuration: RaftConfiguration) -> RaftPeer? {
-        for number in 0..<StoreID.replicaNumbers {
+        // A disk that was replaced, and is put back while the new one's replica is there: nothing may come of it.
+        let hasOther = configuration.voters.contains { $0.node == node }
+        for number in 0..<(hasOther ? 1 : StoreID.replicaNumbers) {
             let peer = RaftPeer(node: node, store: store.replica(number))
             if !configuration.tombstones.contains(peer) { return peer }
         }

@@ -193,7 +193,8 @@ struct Founding: Sendable {
         let own = record.members.first { $0.node == me }
         guard own != nil || offeredRing?[me]?.state == .active else {
             report(
-                "the cluster \(record.clusterID) has no node \(me): check --id and cluster.json, or start it with --join", into: &actions)
+                "the cluster \(record.clusterID) has no node \(me): check --id and cluster.json, or start it with --join",
+                into: &actions)
             return
         }
         if let own, own.store != facts.store {

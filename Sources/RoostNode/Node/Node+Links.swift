@@ -62,7 +62,8 @@ extension Node {
         peer.onCore { $0.linkDown() }
         // Who has said goodbye may hang up, and that a node is dead has been said.
         let status = swim.state(of: node)?.status
-        let expected = status == .left || ring?[node]?.state == .removed || status == .dead || drainingPeers.contains(node)
+        let expected =
+            status == .left || ring?[node]?.state == .removed || status == .dead || drainingPeers.contains(node)
         context.logger.log(level: expected ? .debug : .warning, "\(node): link lost: \(reason)")
         drainingEnded(node)
         founding.linkDown(node)

@@ -214,13 +214,18 @@ private struct RingBody {
     let force: Bool
 
     private struct Fields: Decodable {
-        var node_id: String?
+        var node: String?
         var force: String?
+
+        enum CodingKeys: String, CodingKey {
+            case node = "node_id"
+            case force
+        }
     }
 
     init(_ request: Request) async throws {
         let fields = try await request.json(Fields.self)
-        node = fields.node_id.map { NodeID($0) }
+        node = fields.node.map { NodeID($0) }
         force = fields.force == "true"
     }
 }

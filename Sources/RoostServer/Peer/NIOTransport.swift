@@ -16,7 +16,8 @@ package final class NIOTransport: Transport {
         loop: any EventLoop, limits: PeerLimits, secret: ClusterSecret? = nil, seed: UInt64, logger: Logger
     ) {
         self.loop = loop
-        links = NIOLoopBound(PeerLinks(loop: loop, limits: limits, secret: secret, seed: seed, logger: logger), eventLoop: loop)
+        links = NIOLoopBound(
+            PeerLinks(loop: loop, limits: limits, secret: secret, seed: seed, logger: logger), eventLoop: loop)
     }
 
     /// Listens, and dials the nodes with a higher id.

@@ -298,7 +298,8 @@ final class PeerLaneHandler: ChannelInboundHandler {
     private func begin(joining hello: JoinHello) {
         guard exchange != nil else {
             return refuse(
-                .secret, "this node has no cluster secret, without which nobody joins: see security.cluster_secret_file")
+                .secret, "this node has no cluster secret, without which nobody joins: see security.cluster_secret_file"
+            )
         }
         exchange?.theirWord = .join(hello)
         phase = .joining(hello)

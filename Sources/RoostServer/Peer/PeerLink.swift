@@ -225,7 +225,9 @@ final class PeerLink {
                     let handler = PeerLaneHandler(dialling: node, lane: lane, links: links) { reason in
                         link.failed(reason, round: round)
                     }
-                    guard round == nil || link.register(handler, round: round) else { throw ChannelError.connectPending }
+                    guard round == nil || link.register(handler, round: round) else {
+                        throw ChannelError.connectPending
+                    }
                     try channel.pipeline.syncOperations.addHandler(handler)
                 }
             }

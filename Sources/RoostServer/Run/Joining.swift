@@ -24,7 +24,8 @@ enum Joining {
         guard facts.founded == nil else { return facts }
         guard let secret else {
             throw NodeRunError(
-                message: "--join: the cluster's secret is needed: --cluster-secret-file or security.cluster_secret_file",
+                message:
+                    "--join: the cluster's secret is needed: --cluster-secret-file or security.cluster_secret_file",
                 exitCode: NodeRunError.configuration)
         }
         let hello = JoinHello(

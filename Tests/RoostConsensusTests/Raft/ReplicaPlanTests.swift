@@ -79,9 +79,9 @@ import Testing
         #expect(plan(configuration, match: [:], stores: stores, wanted: wanted) == nil)
         #expect(plan(configuration, match: filled, stores: stores, wanted: wanted) == .promote(peer(4, 4)))
         configuration = RaftConfiguration(voters: configuration.voters + [peer(4, 4)])
-        #expect(plan(configuration, match: filled, stores: stores, wanted: wanted) == .remove(peer(3, 3)))
+        #expect(plan(configuration, match: filled, stores: stores, wanted: wanted) == .giveUp(peer(3, 3)))
         // It need not be there for that.
-        #expect(plan(configuration, match: filled, stores: [(2, 2)], wanted: wanted) == .remove(peer(3, 3)))
+        #expect(plan(configuration, match: filled, stores: [(2, 2)], wanted: wanted) == .giveUp(peer(3, 3)))
         configuration = RaftConfiguration(voters: [peer(1, 1), peer(2, 2), peer(4, 4)], tombstones: [peer(3, 3)])
         #expect(plan(configuration, match: filled, stores: stores, wanted: wanted) == nil)
         #expect(ReplicaPlan.isDone(configuration, wanted: ["node-4", "node-2", "node-1"]))
@@ -91,7 +91,7 @@ import Testing
     @Test func whoIsNotWantedAnyMoreIsGivenUp() {
         let configuration = RaftConfiguration(
             voters: [peer(1, 1), peer(2, 2), peer(3, 3)], learners: [peer(4, 4)])
-        #expect(plan(configuration, stores: [(2, 2), (3, 3), (4, 4)]) == .remove(peer(4, 4)))
+        #expect(plan(configuration, stores: [(2, 2), (3, 3), (4, 4)]) == .giveUp(peer(4, 4)))
         // Before the ring is known nothing is decided.
         #expect(plan(configuration, stores: [(2, 2), (3, 3), (4, 4)], wanted: []) == nil)
     }
@@ -101,7 +101,7 @@ import Testing
         let configuration = RaftConfiguration(voters: (1...5).map { peer($0, UInt64($0)) })
         let stores: [(Int, UInt64)] = (2...5).map { ($0, UInt64($0)) }
         let gone = plan(configuration, unreachable: [peer(3, 3)], stores: stores, wanted: [4, 5])
-        #expect(gone == .remove(peer(3, 3)))
+        #expect(gone == .giveUp(peer(3, 3)))
         let rest = RaftConfiguration(voters: [peer(1, 1), peer(4, 4), peer(5, 5)])
         #expect(plan(rest, stores: stores, wanted: [4, 5]) == nil)
         #expect(ReplicaPlan.isComplete(rest, wanted: ["node-4", "node-5"]))

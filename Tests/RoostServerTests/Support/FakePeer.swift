@@ -47,17 +47,19 @@ struct TestLink {
 
     static func start(
         _ node: NodeID, on group: any EventLoopGroup, peers: [NodeID: String], store: UInt64 = 1, epoch: Epoch = 1,
-        cluster: String = "test", clusterID: UUID128 = .zero, limits: PeerLimits = .test, port: Int = 0
+        cluster: String = "test", clusterID: UUID128 = .zero, limits: PeerLimits = .test, port: Int = 0,
+        secret: String? = nil, removed: [NodeID] = []
     ) async throws -> TestLink {
         let loop = group.next()
         let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         let transport = try await loop.submit {
-            NIOTransport(loop: loop, limits: limits, seed: 1, logger: logger)
+            NIOTransport(
+                loop: loop, limits: limits, secret: secret.flatMap { ClusterSecret($0) }, seed: 1, logger: logger)
         }.get()
         let peer = FakePeer(
             LinkIdentity(
                 cluster: cluster, clusterID: clusterID, node: node, store: StoreID(store), epoch: epoch,
-                address: "127.0.0.1:1", peers: peers))
+                address: "127.0.0.1:1", peers: peers, removed: removed))
         let bound = try await transport.start(host: "127.0.0.1", port: port, events: peer)
         return TestLink(loop: loop, transport: transport, peer: peer, port: bound)
     }
