@@ -78,8 +78,8 @@ import Testing
                 """),
             links: try json(#"[{"node_id":"node-2","connected":false,"round_trip_us":1234,"queued_bytes":5}]"#))
         #expect(lines[0] == "cluster dev as node-1 sees it, replication 2, ring version 4")
-        #expect(lines[3] == "node-1  alive   127.0.0.1  7      1            1      1")
-        #expect(lines[4] == "node-2  dead    127.0.0.1  8      0            0      1")
+        #expect(lines[3] == "node-1  alive   -     127.0.0.1  7      1            1      1")
+        #expect(lines[4] == "node-2  dead    -     127.0.0.1  8      0            0      1")
         #expect(lines[6] == "2 partitions here, 3 conversations, 1 replicas being filled, WITHOUT A LEADER: 1")
         #expect(
             lines[7]

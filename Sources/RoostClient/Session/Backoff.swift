@@ -1,5 +1,5 @@
 /// How long to wait before connecting again, in milliseconds: drawn at random below a ceiling that doubles with each
-/// failure in a row, and not before the server says so.
+/// failure in a row; where the server says when, then.
 package struct Backoff: Sendable {
     private let min: UInt64
     private let max: UInt64
@@ -23,7 +23,9 @@ package struct Backoff: Sendable {
         let ceiling = Swift.min(max, min << UInt64(Swift.min(failures, 16)))
         failed()
         let delay = UInt64.random(in: min / 4...Swift.max(min / 4, ceiling), using: &random)
-        return Swift.max(delay, Self.spread(atLeast, using: &random))
+        // Who says when to come back knows whose turn it is then.
+        let told = Self.spread(atLeast, using: &random)
+        return told > 0 ? told : delay
     }
 
     /// Up to half as much later than the server said: others were told the same.
