@@ -15,7 +15,7 @@ extension Nemesis {
 
     /// Once nothing moves any more the next change may come.
     func lookAtMove() {
-        guard let move, cluster.isSettled else { return }
+        guard let move, cluster.isSettled, move.kind != .leave || !cluster.nodeIDs.contains(move.node) else { return }
         cluster.note("over: \(move.kind.rawValue) \(move.node)")
         moved()
     }

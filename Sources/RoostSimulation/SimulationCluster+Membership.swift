@@ -57,11 +57,15 @@ extension SimulationCluster {
         _ isOver: @escaping () -> Bool,
         ask body: @escaping @Sendable (Node) async -> Result<Void, RingRefusal>
     ) {
+        deedsUnderWay += 1
         ask(again: Deed(isOver: isOver, body: body))
     }
 
     private func ask(again deed: Deed) {
-        guard !deed.isDone, !deed.isOver() else { return }
+        guard !deed.isDone, !deed.isOver() else {
+            deedsUnderWay -= 1
+            return
+        }
         ask(anyRunning, deed.body) { result in if case .success = result { deed.isDone = true } }
         executor.schedule(after: Self.retry) { [weak self] in self?.ask(again: deed) }
     }
@@ -72,10 +76,16 @@ extension SimulationCluster {
     }
 
     /// Every node that is there has the same ring, and all replicas are where it wants them.
-    package var isSettled: Bool {
-        guard !isAnybodyJoining else { return false }
-        let versions = Set(nodeIDs.map { id in onNode(id) { $0.ringVersion } ?? 0 })
-        return versions.count == 1 && nodeIDs.allSatisfy { id in onNode(id) { $0.isSettled } ?? false }
+    package var isSettled: Bool { unsettled().isEmpty }
+
+    /// What is not so yet.
+    package func unsettled() -> [String] {
+        var found: [String] = []
+        if isAnybodyJoining { found.append("somebody joins") }
+        if deedsUnderWay > 0 { found.append("an operator waits") }
+        let versions = Set(nodeIDs.map { id in onNode(id) { $0.ringVersion } ?? 0 }).sorted()
+        if versions.count != 1 { found.append("rings \(versions)") }
+        return found + nodeIDs.flatMap { id in onNode(id) { $0.unsettled() } ?? ["\(id) is down"] }
     }
 }
 

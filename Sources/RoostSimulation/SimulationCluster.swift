@@ -42,6 +42,8 @@ package final class SimulationCluster: @unchecked Sendable {
     /// The nodes that are there or will be again, in the order of their founding and joining.
     package private(set) var nodeIDs: [NodeID]
     private var joining: Set<NodeID> = []
+    /// What operators ask for until it is done.
+    var deedsUnderWay = 0
     /// How many nodes there ever were.
     package private(set) var nodesEver: Int
     private var machines: [NodeID: Machine] = [:]

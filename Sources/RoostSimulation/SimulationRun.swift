@@ -188,7 +188,7 @@ package struct SimulationRun {
             left += presenceDifferences()
             left += workload.breachesOfPresence(atRest: usersOnline())
             if !cluster.isServing { left.append(Breach(.selfHealing, "not every node serves")) }
-            if !cluster.isSettled { left.append(Breach(.selfHealing, "replicas are not where the ring wants them")) }
+            left += cluster.unsettled().map { Breach(.selfHealing, $0) }
             if left.isEmpty { return }
         }
         breaches += left

@@ -11,7 +11,7 @@ import Testing
     private func settle(_ world: World, _ group: ConversationID, _ what: String) {
         let end = world.cluster.executor.now + 120_000_000_000
         while !world.cluster.isSettled, world.cluster.executor.now < end { world.load(group, milliseconds: 500) }
-        #expect(world.cluster.isSettled, "seed \(world.seed): \(what) does not end")
+        #expect(world.cluster.isSettled, "seed \(world.seed): \(what) does not end: \(world.cluster.unsettled())")
     }
 
     private func replicas(_ world: World, _ node: NodeID) -> Int {

@@ -42,10 +42,25 @@ extension Node {
     }
     package var replicasWithVote: Int { partitions.values.count { partition in partition.onCore { $0.isVoter } } }
 
-    /// Every replica is where the ring wants it, as far as this node holds or leads it.
-    package var isSettled: Bool {
-        unsettledPartitions == 0 && loading.isEmpty && !facts.givenBack.contains { $0.isBeingDeleted }
-            && layout.indices.allSatisfy { layout[$0].contains(me) == (partitions[PartitionID(UInt16($0))] != nil) }
+    /// Where replicas are not where the ring wants them, as far as this node holds or leads them.
+    package func unsettled() -> [String] {
+        var found: [String] = []
+        if !loading.isEmpty { found.append("loads \(loading.sorted())") }
+        let deleting = facts.givenBack.filter(\.isBeingDeleted).map(\.partition)
+        if !deleting.isEmpty { found.append("deletes \(deleting)") }
+        for index in layout.indices {
+            let id = PartitionID(UInt16(index))
+            let wanted = layout[index]
+            let configuration = partitions[id]?.onCore { $0.raft.configuration }
+            if wanted.contains(me) != (configuration != nil) {
+                found.append("partition \(id) is \(configuration == nil ? "missing" : "too many") at \(phase)")
+            }
+            let leads = partitions[id]?.onCore { $0.isLeader } ?? false
+            guard leads, let configuration, !ReplicaPlan.isDone(configuration, wanted: wanted) else { continue }
+            let peers = (configuration.voters.map { "\($0)" } + configuration.learners.map { "learner \($0)" })
+            found.append("partition \(id) is at \(peers), wanted at \(wanted)")
+        }
+        return found.map { "\(me), ring \(ring?.version ?? 0): \($0)" }
     }
 
     package var ringVersion: UInt64 { ring?.version ?? 0 }
