@@ -55,8 +55,15 @@ package struct ClusterConfig: Sendable, Equatable {
         package var electionMilliseconds = 600
         package var raftHeartbeatMilliseconds = 150
         package var hibernateMilliseconds = 3_000
-        package var probeMilliseconds = 500
-        package var probeTimeoutMilliseconds = 200
+        package var probeMilliseconds = 300
+        package var probeTimeoutMilliseconds = 150
+        /// Lowest suspicion timeout in probe periods, up to 10 nodes.
+        package var suspicionPeriods = 4
+        /// The highest, unconfirmed, as a multiple of the lowest.
+        package var suspicionCeiling = 4
+        package var gossipMilliseconds = 100
+        /// Between two full exchanges of a node.
+        package var exchangeSeconds = 30
         /// Unanswered that long, a proposal is sent again, to the leader as known then.
         package var proposalRetryMilliseconds = 500
         /// Unanswered that long, a send is `unavailable`.

@@ -11,6 +11,9 @@ struct SimulateCommand: AsyncParsableCommand {
             Every seed is one run: so many nodes, users and faults, in an order that is the same on every machine. A \
             run that breaks a promise is a line with its seed, and the exit is 1. Seeds run in child processes, one \
             for each job, since a run has one thread.
+
+            The scenarios convergence, detection and storm are of another kind: membership and presence alone, of up to \
+            a thousand nodes, and what comes out is figures (docs/membership.md).
             """)
 
     @Option(help: "Seeds, as 7 or 1-100.")
@@ -19,12 +22,22 @@ struct SimulateCommand: AsyncParsableCommand {
     var seed: UInt64?
     @Flag(help: "With --seed: print what happens.")
     var trace = false
-    @Option(help: "Nodes of a cluster, as 3 or 3-7; the seed chooses.")
-    var nodes = "3-5"
-    @Option(help: "One of \(Scenario.allCases.map(\.rawValue).joined(separator: ", ")).")
+    @Option(help: "Nodes of a cluster, as 3 or 3-7; the seed chooses. For figures a list, as 3,10,50.")
+    var nodes: String?
+    @Option(
+        help: """
+            One of \(Scenario.allCases.map(\.rawValue).joined(separator: ", ")); for figures one of \
+            \(GossipScenario.allCases.map(\.rawValue).joined(separator: ", ")), memory.
+            """)
     var scenario = Scenario.mixed.rawValue
-    @Option(help: "Virtual seconds with faults.")
+    @Option(help: "Virtual seconds with faults; for figures those that are quiet.")
     var virtualSeconds: UInt64 = 300
+    @Option(help: "For figures: messages lost, per cent; a list, as 0,1,10.")
+    var loss = "0"
+    @Option(help: "For figures: changes, deaths and cuts that are timed.")
+    var samples = 100
+    @Option(help: "For the scenario memory: devices in the presence table.")
+    var devices = 1_000_000
     @Option(help: "Child processes (default: one for each processor).")
     var jobs: Int?
     @Flag(help: "Print JSON.")
@@ -37,6 +50,16 @@ struct SimulateCommand: AsyncParsableCommand {
     var worker: String?
 
     func run() async throws {
+        if scenario == "memory" {
+            guard (1_000...50_000_000).contains(devices) else {
+                throw Failure("--devices must be 1000 to 50000000", .usage)
+            }
+            return PresenceMemory.run(devices: devices)
+        }
+        if let figures = GossipScenario(rawValue: scenario) {
+            if try !gossip(figures).run() { throw ExitCode.failure }
+            return
+        }
         let options = try self.options()
         if let worker {
             try SimulationWorker.run(seeds: try Self.list(worker), options: options)
@@ -51,7 +74,7 @@ struct SimulateCommand: AsyncParsableCommand {
 
     private func options() throws -> SimulationRun.Options {
         var options = SimulationRun.Options()
-        let range = try Self.range(nodes, "--nodes")
+        let range = try Self.range(nodes ?? "3-5", "--nodes")
         guard range.lowerBound >= 1, range.upperBound <= 9 else { throw Failure("--nodes must be 1 to 9", .usage) }
         options.nodes = Int(range.lowerBound)...Int(range.upperBound)
         guard let scenario = Scenario(rawValue: scenario) else {
@@ -71,6 +94,26 @@ struct SimulateCommand: AsyncParsableCommand {
             }
         }
         return options
+    }
+
+    private func gossip(_ scenario: GossipScenario) throws -> GossipRuns {
+        let counts = (nodes ?? "3,10,50").split(separator: ",").map { Int($0) ?? 0 }
+        guard !counts.isEmpty, counts.allSatisfy({ (1...1_000).contains($0) }) else {
+            throw Failure("--nodes must be a list of numbers from 1 to 1000", .usage)
+        }
+        let losses = loss.split(separator: ",").map { Double($0) ?? -1 }
+        guard !losses.isEmpty, losses.allSatisfy({ (0...50).contains($0) }) else {
+            throw Failure("--loss must be a list of per cents from 0 to 50", .usage)
+        }
+        guard (1...100_000).contains(samples) else { throw Failure("--samples must be 1 to 100000", .usage) }
+        guard (1...6_048_000).contains(virtualSeconds) else {
+            throw Failure("--virtual-seconds must be 1 to 6048000", .usage)
+        }
+        var effort = GossipScenario.Effort()
+        effort.samples = samples
+        effort.quietSeconds = virtualSeconds
+        return GossipRuns(
+            scenario: scenario, nodes: counts, losses: losses, seed: seed ?? 1, effort: effort, json: json)
     }
 
     static func range(_ text: String, _ option: String) throws -> ClosedRange<UInt64> {
@@ -109,7 +152,7 @@ struct SimulateCommand: AsyncParsableCommand {
     // MARK: Many
 
     private var arguments: [String] {
-        var list = ["--nodes", nodes, "--scenario", scenario, "--virtual-seconds", String(virtualSeconds)]
+        var list = ["--nodes", nodes ?? "3-5", "--scenario", scenario, "--virtual-seconds", String(virtualSeconds)]
         if let rule, !planted { list += ["--rule", rule] }
         return list
     }

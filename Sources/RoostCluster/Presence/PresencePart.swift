@@ -9,8 +9,11 @@ struct PresencePart: Sendable {
     var table = PresenceEntryTable()
     /// Nil while SWIM holds the node for alive or suspect; else when it was hidden, microseconds since 1970.
     var hiddenSince: Int64?
-    /// When the owner was asked last and has not brought us up to date since, monotonic nanoseconds.
-    var requestedAt: UInt64?
+    /// When the owner was asked last and has not brought us up to date since, monotonic nanoseconds, and how often.
+    private(set) var requestedAt: UInt64?
+    private var requests: UInt64 = 0
+    /// How many more times its digest goes before those of others.
+    var freshness: UInt8 = 0
     private var assembly: Assembly?
 
     /// A snapshot of which not all chunks are there.
@@ -28,6 +31,26 @@ struct PresencePart: Sendable {
 
     var isVisible: Bool { hiddenSince == nil }
     var isAssembling: Bool { assembly != nil }
+    var digest: PresenceDigest { PresenceDigest(node: node, epoch: epoch, version: version) }
+
+    /// Whether the owner is to be asked now; notes that it is. Whoever has some of the part wants a delta, which comes
+    /// at once or not at all; who has nothing wants what may be megabytes, and is more patient.
+    mutating func asks(now: UInt64, limits: PresenceLimits) -> Bool {
+        let timeout = version > 0 && assembly == nil ? limits.deltaTimeout : limits.snapshotTimeout
+        if let asked = requestedAt, now < asked + timeout << min(max(1, requests) - 1, 4) { return false }
+        requestedAt = now
+        requests += 1
+        return true
+    }
+
+    /// Something of the answer has come: the wait begins anew.
+    mutating func answerComes(now: UInt64) { requestedAt = now }
+
+    /// What was asked for is here, or no more wanted.
+    mutating func forgetRequest() {
+        requestedAt = nil
+        requests = 0
+    }
 
     enum Applied {
         /// Nothing new in it.
@@ -54,7 +77,7 @@ struct PresencePart: Sendable {
             changed(old, change)
         }
         version = to
-        requestedAt = nil
+        forgetRequest()
         if let assembly, assembly.version <= version { self.assembly = nil }
         return .applied
     }
@@ -85,7 +108,7 @@ struct PresencePart: Sendable {
         let former = table
         table = running.table
         version = newVersion
-        requestedAt = nil
+        forgetRequest()
         return .complete(former: former)
     }
 }

@@ -19,8 +19,10 @@ extension PresenceTable {
             else { return ignore() }
             switch parts[index].take(chunk: chunk, of: chunks, version: version, entries: entries) {
             case .known: break
-            case .more: parts[index].requestedAt = now  // It is coming: the timeout begins anew.
-            case .complete(let former): tellDifference(index: index, former: former, into: &actions)
+            case .more: parts[index].answerComes(now: now)
+            case .complete(let former):
+                freshen(index)
+                tellDifference(index: index, former: former, into: &actions)
             }
         }
     }
@@ -45,8 +47,13 @@ extension PresenceTable {
         let hide = state.status == .dead || state.status == .left
         guard hide == parts[index].isVisible else { return }
         parts[index].hiddenSince = hide ? wall : nil
-        parts[index].requestedAt = nil
+        parts[index].forgetRequest()
         if parts[index].table.count > 0 { actions.append(.partChanged(state.node)) }
+    }
+
+    /// What was asked of a node before its link was up got nowhere.
+    package mutating func linkUp(_ node: NodeID) {
+        if let index = find(node) { parts[index].forgetRequest() }
     }
 
     private mutating func ignore() { ignored += 1 }
@@ -101,7 +108,11 @@ extension PresenceTable {
             }
         }
         for entry in gone { lastOnlineTimes.note(PresenceKey(entry), at: entry.since) }
-        if outcome == .gap { request(index: index, now: now, into: &actions) }
+        switch outcome {
+        case .known: break
+        case .applied: freshen(index)
+        case .gap: request(index: index, now: now, into: &actions)
+        }
     }
 
     private func tellDifference(index: Int, former: PresenceEntryTable, into actions: inout [Action]) {
@@ -119,8 +130,7 @@ extension PresenceTable {
 
     /// Asks the owner for what follows, unless that is under way.
     private mutating func request(index: Int, now: UInt64, into actions: inout [Action]) {
-        if let asked = parts[index].requestedAt, now < asked + limits.requestTimeout { return }
-        parts[index].requestedAt = now
+        guard parts[index].asks(now: now, limits: limits) else { return }
         let part = parts[index]
         actions.append(
             .send(.request(node: part.node, epoch: part.epoch, version: part.version), to: part.node))

@@ -63,6 +63,11 @@ extension PresenceTable {
     /// How far each visible part goes, sorted by node.
     package var versions: [PresenceDigest] { digests().sorted { $0.node < $1.node } }
 
+    package var ownVersion: UInt64 { log.version }
+
+    /// How far another node's part goes here; 0 where nothing is known of it.
+    package func version(of node: NodeID) -> UInt64 { find(node).map { parts[$0].version } ?? 0 }
+
     /// When a device that is not connected was so last, microseconds since 1970, as far as it is remembered: since it
     /// said goodbye, or since its node was declared dead.
     package func lastOnline(user: UserID, device: DeviceID) -> Int64? {

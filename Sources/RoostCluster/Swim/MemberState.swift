@@ -39,64 +39,16 @@ package struct MemberState: Sendable, Equatable {
         return rumour.status.rawValue > status.rawValue
     }
 
+    /// Of a node itself: whether what is said of it is no more so, or was never. What is newer than it knows is not.
+    func isSuperseding(_ rumour: MemberRumour) -> Bool {
+        if rumour.epoch != epoch { return rumour.epoch < epoch }
+        return rumour.incarnation < incarnation || (rumour.incarnation == incarnation && rumour.status != status)
+    }
+
     /// The state as others are told of it.
     func rumour(accuser: NodeID? = nil) -> MemberRumour {
         MemberRumour(
             node: node, epoch: epoch, incarnation: incarnation, status: status, address: address,
             accuser: status == .suspect ? accuser : nil)
-    }
-}
-
-/// The other members, sorted by id.
-struct MemberTable: Sendable {
-    struct Record: Sendable {
-        var state: MemberState
-        var suspicion: Suspicion?
-    }
-    private(set) var records: [Record] = []
-
-    var count: Int { records.count }
-
-    /// The position of a node, or where it would stand.
-    private func position(of node: NodeID) -> (index: Int, found: Bool) {
-        var low = 0
-        var high = records.count
-        while low < high {
-            let middle = (low + high) / 2
-            if records[middle].state.node < node { low = middle + 1 } else { high = middle }
-        }
-        return (low, low < records.count && records[low].state.node == node)
-    }
-
-    subscript(node: NodeID) -> Record? {
-        let (index, found) = position(of: node)
-        return found ? records[index] : nil
-    }
-
-    /// Stores a record, in the place of the node's former one.
-    mutating func put(_ record: Record) {
-        let (index, found) = position(of: record.state.node)
-        if found { records[index] = record } else { records.insert(record, at: index) }
-    }
-
-    mutating func remove(_ node: NodeID) {
-        let (index, found) = position(of: node)
-        if found { records.remove(at: index) }
-    }
-
-    mutating func update(_ node: NodeID, _ change: (inout Record) -> Void) {
-        let (index, found) = position(of: node)
-        if found { change(&records[index]) }
-    }
-
-    mutating func updateAll(_ change: (inout Record) -> Void) {
-        for index in records.indices { change(&records[index]) }
-    }
-
-    /// Members that take part, this node left out.
-    var activeCount: Int { records.reduce(0) { $0 + ($1.state.isActive ? 1 : 0) } }
-
-    func nodes(where condition: (MemberState) -> Bool) -> [NodeID] {
-        records.compactMap { condition($0.state) ? $0.state.node : nil }
     }
 }

@@ -6,21 +6,21 @@ struct ProbeSchedule: Sendable {
     private var round: [NodeID] = []
     private var position = 0
 
-    /// A new member gets a random place in what is left of the round.
+    /// A new member gets a random place in what is left of the round; one that is in the round keeps its place.
     mutating func add(_ node: NodeID, using generator: inout SeededGenerator) {
         guard !round.contains(node) else { return }
         round.insert(node, at: Int.random(in: position...round.count, using: &generator))
     }
 
-    /// The next of `eligible` (sorted); nil where there are none.
-    mutating func next(among eligible: [NodeID], using generator: inout SeededGenerator) -> NodeID? {
-        guard !eligible.isEmpty else { return nil }
+    /// The next member that takes part; nil where there are none.
+    mutating func next(among members: MemberTable, using generator: inout SeededGenerator) -> NodeID? {
+        guard members.activeCount > 0 else { return nil }
         for _ in 0..<2 {
             while position < round.count {
                 position += 1
-                if eligible.contains(round[position - 1]) { return round[position - 1] }
+                if members.state(of: round[position - 1])?.isActive == true { return round[position - 1] }
             }
-            round = eligible.shuffled(using: &generator)
+            round = members.nodes(where: \.isActive).shuffled(using: &generator)
             position = 0
         }
         return nil

@@ -17,10 +17,10 @@ extension Swim {
             probes.removeAll { $0.target == node }
             relays.removeAll { $0.target == node || $0.requester == node }
         }
-        for seed in list where seed.node != own.node && members[seed.node] == nil {
-            let state = MemberState(
-                node: seed.node, epoch: 0, incarnation: 0, status: .suspect, address: seed.address, since: now)
-            members.put(MemberTable.Record(state: state))
+        for seed in list where seed.node != own.node && members.state(of: seed.node) == nil {
+            members.put(
+                MemberState(
+                    node: seed.node, epoch: 0, incarnation: 0, status: .suspect, address: seed.address, since: now))
             seedsDue = max(seedsDue ?? 0, now + timing.seedGrace)
         }
     }

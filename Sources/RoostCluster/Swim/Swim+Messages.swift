@@ -5,14 +5,19 @@ internal import RoostProtocol
 extension Swim {
     mutating func receive(_ message: SwimMessage, from: NodeID, now: UInt64, into actions: inout [Action]) {
         guard from != own.node else { return }
+        hearAgain(now: now)
+        // Who is wrong about this node hears so directly, and not only by gossip, which it may not be part of yet.
+        let isWrong = message.rumours.contains { $0.node == own.node && own.isSuperseding($0) }
         for rumour in message.rumours.prefix(timing.maxMembers) {
             var rumour = rumour
             if rumour.status == .suspect, rumour.accuser == nil { rumour.accuser = from }
-            hear(rumour, now: now, into: &actions)
+            hear(rumour, from: from, now: now, into: &actions)
         }
         switch message.body {
         case .ping(let sequence):
-            send(.ack(sequence: sequence, target: own.node), to: from, into: &actions)
+            send(
+                .ack(sequence: sequence, target: own.node), to: from, introducing: isWrong, knows: message.rumours,
+                into: &actions)
         case .ack(let sequence, let target):
             acknowledged(sequence, target: target, from: from, into: &actions)
         case .pingRequest(let sequence, let target):
@@ -23,8 +28,10 @@ extension Swim {
             }
             probes[index].silentRelays.removeAll { $0 == from }
         case .exchange(let reply):
+            exchangesHeard += 1
             if reply { send(.exchange(reply: false), to: from, into: &actions) }
         }
+        if isWrong, !message.body.isAnswered { sendFreePing(to: from, introducing: true, into: &actions) }
         if !message.digests.isEmpty { actions.append(.digests(message.digests, from: from)) }
     }
 
@@ -48,7 +55,7 @@ extension Swim {
         if target == own.node {
             return send(.ack(sequence: requestSequence, target: target), to: requester, into: &actions)
         }
-        guard relays.count < timing.maxRelays, members[target] != nil else {
+        guard relays.count < timing.maxRelays, members.state(of: target) != nil else {
             return send(.nack(sequence: requestSequence, target: target), to: requester, into: &actions)
         }
         sequence &+= 1
@@ -64,17 +71,34 @@ extension Swim {
     ) {
         guard node != own.node else { return }
         // Of a known epoch the link proves nothing that the node could not say itself, by refuting.
-        if epoch > members[node]?.state.epoch ?? 0 {
-            hear(
-                MemberRumour(node: node, epoch: epoch, incarnation: 0, status: .alive, address: address), now: now,
-                into: &actions)
+        let isNews = epoch > members.state(of: node)?.epoch ?? 0
+        if isNews {
+            let rumour = MemberRumour(node: node, epoch: epoch, incarnation: 0, status: .alive, address: address)
+            hear(rumour, from: node, now: now, into: &actions)
         }
-        send(.exchange(reply: false), to: node, into: &actions)
+        // A newcomer asks, the others wait to be asked: or each of them would send it all that it knows.
+        let asks = !isNews || exchangesHeard < timing.exchangeBurst
+        if !asks || !exchange(with: node, into: &actions) {
+            sendFreePing(to: node, introducing: true, into: &actions)
+        }
+    }
+
+    /// Begins a full exchange, unless too many were begun of late; whoever is left out hears by gossip.
+    @discardableResult
+    mutating func exchange(with node: NodeID, into actions: inout [Action]) -> Bool {
+        guard exchangeTokens > 0 else { return false }
+        exchangeTokens -= 1
+        send(.exchange(reply: true), to: node, into: &actions)
+        return true
     }
 
     /// Sends a body with what may ride on it. The recipient hears first what is said of itself if it is held for
-    /// suspect or dead, so that it can refute (Lifeguard's buddy system).
-    mutating func send(_ body: SwimMessage.Body, to node: NodeID, into actions: inout [Action]) {
+    /// suspect or dead, so that it can refute (Lifeguard's buddy system). `introducing`: it may not know this node.
+    /// `knows`: what it has just said; said back to it, rumours would use up their retransmissions.
+    mutating func send(
+        _ body: SwimMessage.Body, to node: NodeID, introducing: Bool = false, knows: [MemberRumour] = [],
+        into actions: inout [Action]
+    ) {
         var message = SwimMessage(body: body)
         if case .exchange = body {
             message.rumours = members.records.filter { $0.state.isHeard }.map { record in
@@ -88,30 +112,34 @@ extension Swim {
         if let record, record.state.isHeard, record.state.status != .alive {
             message.rumours.append(record.state.rumour(accuser: record.suspicion?.accusers.first))
         }
-        if record?.state.isActive != true || own.status == .left { message.rumours.append(own.rumour()) }
-        if record?.state.isActive == true {
+        if introducing || record?.state.isActive != true || own.status == .left { message.rumours.append(own.rumour()) }
+        if record?.state.isActive == true, !queue.isEmpty {
             let used = message.rumours.reduce(0) { $0 + $1.estimatedBytes }
-            let more = queue.take(
+            var skipped = Set(message.rumours.map(\.node))
+            for rumour in knows where isSaid(rumour) { skipped.insert(rumour.node) }
+            message.rumours += queue.take(
                 budget: max(0, timing.rumourBudget - used), limit: timing.retransmits(members: activeCount),
-                except: message.rumours.isEmpty ? nil : node)
-            message.rumours += more.filter { rumour in !message.rumours.contains { $0.node == rumour.node } }
-        }
-        switch body {
-        case .ping, .ack: message.digests = nextDigests()
-        case .pingRequest, .nack, .exchange: break
+                except: skipped)
         }
         actions.append(.send(message, to: node))
     }
+}
 
-    /// The own part's digest and, in turns, as many of the others as a message may carry.
-    private mutating func nextDigests() -> [PresenceDigest] {
-        guard digests.count > timing.digestsPerMessage, timing.digestsPerMessage > 1 else {
-            return Array(digests.prefix(max(0, timing.digestsPerMessage)))
+extension Swim {
+    /// Whether a rumour is all that this node could say of the member.
+    private func isSaid(_ rumour: MemberRumour) -> Bool {
+        guard let state = state(of: rumour.node) else { return false }
+        return state.epoch == rumour.epoch && state.incarnation == rumour.incarnation && state.status == rumour.status
+            && state.status != .suspect
+    }
+}
+
+extension SwimMessage.Body {
+    /// Whether what answers it tells of the one who answers.
+    fileprivate var isAnswered: Bool {
+        switch self {
+        case .ping, .exchange(reply: true): true
+        case .ack, .pingRequest, .nack, .exchange(reply: false): false
         }
-        let others = digests.count - 1
-        let share = timing.digestsPerMessage - 1
-        let chosen = (0..<share).map { digests[1 + (digestTurn + $0) % others] }
-        digestTurn = (digestTurn + share) % others
-        return [digests[0]] + chosen
     }
 }

@@ -13,15 +13,15 @@ extension Swim {
         tickSuspicions(now: now, into: &actions)
         if nextProbe <= now {
             nextProbe = now + health.stretch(timing.probePeriod)
-            let eligible = members.nodes { $0.isActive }
-            if let target = schedule.next(among: eligible, using: &generator) {
+            exchangeTokens = min(timing.exchangeBurst, exchangeTokens + 1)
+            if let target = schedule.next(among: members, using: &generator) {
                 startProbe(of: target, now: now, into: &actions)
             }
         }
         tickSilentMembers(now: now, into: &actions)
         if nextExchange <= now {
             nextExchange = now + timing.exchangePeriod
-            if let partner = members.nodes(where: { $0.isActive }).randomElement(using: &generator) {
+            if let partner = members.sample(1, using: &generator, where: \.isActive).first {
                 send(.exchange(reply: true), to: partner, into: &actions)
             }
         }
@@ -42,7 +42,23 @@ extension Swim {
             relays[index].end += lag
             if let due = relays[index].nackAt { relays[index].nackAt = due + lag }
         }
-        members.updateAll { $0.suspicion?.postpone(by: lag) }
+        for node in members.suspects { members.updateSuspicion(of: node) { $0.postpone(by: lag) } }
+    }
+
+    /// Who hears nobody, where more than two others should be there, is more likely deaf than alone: it judges nobody
+    /// for a while. With two others both may be dead.
+    private func isDeaf(now: UInt64) -> Bool {
+        let silence = now > lastHeard ? now - lastHeard : 0
+        return activeCount > 3 && silence > 2 * timing.probePeriod && silence < timing.longestDeafness
+    }
+
+    /// The time for which this node was deaf gave nobody a chance to deny anything.
+    mutating func hearAgain(now: UInt64) {
+        if isDeaf(now: now) {
+            let silence = now - lastHeard
+            for node in members.suspects { members.updateSuspicion(of: node) { $0.postpone(by: silence) } }
+        }
+        lastHeard = max(lastHeard, now)
     }
 
     /// Pings a member, unless it is being probed already.
@@ -57,9 +73,9 @@ extension Swim {
     }
 
     /// A ping of which no verdict depends: it carries rumours, and the ack brings some back.
-    private mutating func sendFreePing(to target: NodeID, into actions: inout [Action]) {
+    mutating func sendFreePing(to target: NodeID, introducing: Bool = false, into actions: inout [Action]) {
         sequence &+= 1
-        send(.ping(sequence: sequence), to: target, into: &actions)
+        send(.ping(sequence: sequence), to: target, introducing: introducing, into: &actions)
     }
 
     private mutating func tickProbes(now: UInt64, into actions: inout [Action]) {
@@ -67,7 +83,9 @@ extension Swim {
             guard let due = probes[index].askOthersAt, due <= now else { continue }
             probes[index].askOthersAt = nil
             let target = probes[index].target
-            let relays = randomMembers(timing.indirectProbes) { $0.status == .alive && $0.isHeard && $0.node != target }
+            let relays = members.sample(timing.indirectProbes, using: &generator) {
+                $0.status == .alive && $0.isHeard && $0.node != target
+            }
             probes[index].silentRelays = relays
             probes[index].asked = relays.count
             for relay in relays {
@@ -80,27 +98,25 @@ extension Swim {
         for probe in failed {
             // Relays that lived and heard nothing either speak for us; where none did, it may be we who hear nothing.
             health.penalise(probe.asked == 0 ? 1 : probe.silentRelays.count)
-            guard let state = members[probe.target]?.state, state.isActive else { continue }
+            guard let state = members.state(of: probe.target), state.isActive else { continue }
             let rumour = MemberRumour(
                 node: state.node, epoch: state.epoch, incarnation: state.incarnation, status: .suspect,
                 address: state.address, accuser: own.node)
-            hear(rumour, now: now, into: &actions)
-            members.update(probe.target) { record in
-                if record.suspicion?.retryAt == nil { record.suspicion?.retryAt = now }
-            }
+            hear(rumour, from: own.node, now: now, into: &actions)
+            members.updateSuspicion(of: probe.target) { if $0.retryAt == nil { $0.retryAt = now } }
         }
     }
 
     private mutating func tickSuspicions(now: UInt64, into actions: inout [Action]) {
-        for record in members.records {
-            guard let suspicion = record.suspicion else { continue }
-            let node = record.state.node
-            if suspicion.deadline <= now {
-                var rumour = record.state.rumour()
-                rumour.status = .dead
-                hear(rumour, now: now, into: &actions)
+        guard members.suspicionDue <= now else { return }
+        for node in members.suspects {
+            guard let record = members[node], let suspicion = record.suspicion else { continue }
+            if suspicion.deadline <= now, isDeaf(now: now) {
+                members.updateSuspicion(of: node) { $0.putOff(until: now + timing.probePeriod) }
+            } else if suspicion.deadline <= now {
+                declareDead(record.state, now: now, into: &actions)
             } else if let due = suspicion.retryAt, due <= now {
-                members.update(node) { $0.suspicion?.retryAt = now + timing.probePeriod }
+                members.updateSuspicion(of: node) { $0.retryAt = now + timing.probePeriod }
                 sendFreePing(to: node, into: &actions)
             }
         }
@@ -124,33 +140,20 @@ extension Swim {
                 var state = record.state
                 state.status = .dead
                 state.since = now
-                members.put(MemberTable.Record(state: state))
+                members.put(state)
                 actions.append(.statusChanged(old: record.state, new: state))
             }
         }
         if nextDeadProbe <= now {
             nextDeadProbe = now + timing.deadProbePeriod
-            let silent = members.nodes { $0.status == .dead || !$0.isHeard }
-            if let target = silent.randomElement(using: &generator) { sendFreePing(to: target, into: &actions) }
+            if let target = members.silent.randomElement(using: &generator) { sendFreePing(to: target, into: &actions) }
         }
     }
 
     private mutating func gossip(into actions: inout [Action]) {
-        let targets = randomMembers(timing.gossipFanout) { $0.isActive }
-        if targets.isEmpty {
-            // Nobody to tell: who comes later gets a full exchange.
-            queue = RumourQueue()
-        }
+        let targets = members.sample(timing.gossipFanout, using: &generator, where: \.isActive)
+        // Nobody to tell: who comes later gets a full exchange.
+        if targets.isEmpty { queue.removeAll() }
         for target in targets where !queue.isEmpty { sendFreePing(to: target, into: &actions) }
-    }
-
-    /// Up to `count` different members that fulfil the condition.
-    private mutating func randomMembers(_ count: Int, where condition: (MemberState) -> Bool) -> [NodeID] {
-        var found = members.nodes(where: condition)
-        let wanted = min(count, found.count)
-        for index in 0..<wanted {
-            found.swapAt(index, Int.random(in: index..<found.count, using: &generator))
-        }
-        return Array(found.prefix(wanted))
     }
 }

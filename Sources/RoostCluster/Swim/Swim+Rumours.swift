@@ -3,62 +3,97 @@ internal import RoostProtocol
 
 /// What is said of members, and what this node makes of it.
 extension Swim {
-    /// Takes in a rumour, from others or of this node's own making, and passes it on if it is news.
-    mutating func hear(_ rumour: MemberRumour, now: UInt64, into actions: inout [Action]) {
+    /// Takes in a rumour of `from`, or of this node's own making, and passes it on if it is news.
+    mutating func hear(_ rumour: MemberRumour, from: NodeID, now: UInt64, into actions: inout [Action]) {
         // UNIX seconds stay below 2^53 for good; a damaged epoch must not become unbeatable.
         guard rumour.epoch > 0, rumour.epoch < 1 << 53 else { return }
         guard rumour.node != own.node else { return hearOfSelf(rumour, now: now, into: &actions) }
         if let allowed, !allowed.contains(rumour.node) { return }
-        guard let record = members[rumour.node] else {
+        guard let state = members.state(of: rumour.node) else {
             guard members.count < timing.maxMembers else { return }
             return adopt(rumour, over: nil, now: now, into: &actions)
         }
-        if record.state.isSuperseded(by: rumour) {
-            adopt(rumour, over: record, now: now, into: &actions)
-        } else if rumour.status == .suspect, record.state.status == .suspect, rumour.epoch == record.state.epoch,
-            rumour.incarnation == record.state.incarnation, let accuser = rumour.accuser
+        if state.isSuperseded(by: rumour) {
+            guard rumour.status == .dead, state.isActive else {
+                return adopt(rumour, over: state, now: now, into: &actions)
+            }
+            condemn(rumour, from: from, over: state, now: now, into: &actions)
+        } else if rumour.status == .suspect, state.status == .suspect, rumour.epoch == state.epoch,
+            rumour.incarnation == state.incarnation, let accuser = rumour.accuser
         {
             var confirmed = false
-            members.update(rumour.node) { confirmed = $0.suspicion?.accuse(accuser) ?? false }
+            members.updateSuspicion(of: rumour.node) { confirmed = $0.accuse(accuser) }
             if confirmed { spread(rumour, now: now) }
         }
     }
 
-    private mutating func adopt(
-        _ rumour: MemberRumour, over record: MemberTable.Record?, now: UInt64, into actions: inout [Action]
+    /// Somebody holds a member for dead that takes part here: it becomes or stays suspect, and is declared dead here
+    /// when the lowest timeout has passed, unless it denies that. Without this the verdict of a node that heard nothing,
+    /// or of the other side of a cut, would be everybody's.
+    private mutating func condemn(
+        _ rumour: MemberRumour, from: NodeID, over state: MemberState, now: UInt64, into actions: inout [Action]
     ) {
-        let old = record?.state
+        var accusation = rumour
+        accusation.status = .suspect
+        accusation.accuser = from
+        if state.isSuperseded(by: accusation) {
+            adopt(accusation, over: state, now: now, into: &actions)
+            // So that it can deny it at once; it hears of the accusation before anything else.
+            if own.status != .left { sendFreePing(to: state.node, into: &actions) }
+        }
+        members.updateSuspicion(of: state.node) { $0.condemn() }
+        guard let suspicion = members[state.node]?.suspicion, suspicion.deadline <= now else { return }
+        if let accused = members.state(of: state.node) { declareDead(accused, now: now, into: &actions) }
+    }
+
+    /// A suspicion has run out here.
+    mutating func declareDead(_ state: MemberState, now: UInt64, into actions: inout [Action]) {
+        var rumour = state.rumour()
+        rumour.status = .dead
+        adopt(rumour, over: state, now: now, into: &actions)
+    }
+
+    private mutating func adopt(
+        _ rumour: MemberRumour, over old: MemberState?, now: UInt64, into actions: inout [Action]
+    ) {
         var new = MemberState(
             node: rumour.node, epoch: rumour.epoch, incarnation: rumour.incarnation, status: rumour.status,
             address: rumour.address.isEmpty ? old?.address ?? "" : rumour.address, since: now)
         let changed = old.map { $0.status != new.status || $0.epoch != new.epoch } ?? true
         if !changed, let old { new.since = old.since }
-        members.put(MemberTable.Record(state: new))
+        members.put(new)
+        if new.status == .suspect {
+            // Counted with the suspect among the active ones.
+            var suspicion = Suspicion(start: now, members: activeCount, timing: timing)
+            if let accuser = rumour.accuser { _ = suspicion.accuse(accuser) }
+            members.put(new, suspicion: suspicion)
+        }
         spread(rumour, now: now)
-        if new.isActive {
-            schedule.add(new.node, using: &generator)
-        } else {
+        if !new.isActive {
             probes.removeAll { $0.target == new.node }
+        } else if old?.isActive != true {
+            schedule.add(new.node, using: &generator)
         }
         if changed { actions.append(.statusChanged(old: old, new: new)) }
-        guard new.status == .suspect else { return }
+        if let old, old.status == .dead, old.epoch == new.epoch, new.status == .alive {
+            // It was cut off, and so may be what it knows.
+            exchange(with: new.node, into: &actions)
+        }
+        if new.status == .suspect, rumour.accuser != own.node { verify(new.node, now: now, into: &actions) }
+    }
 
-        // Counted with the suspect among the active ones.
-        let members = activeCount
-        var suspicion = Suspicion(start: now, members: members, timing: timing)
-        if let accuser = rumour.accuser { _ = suspicion.accuse(accuser) }
-        self.members.update(new.node) { $0.suspicion = suspicion }
-        guard rumour.accuser != own.node, suspicion.needed > 0, own.status != .left else { return }
-        // About twice as many as confirmations are wanted look for themselves, however many hear of it.
-        if Int.random(in: 0..<max(1, members - 2), using: &generator) < 2 * suspicion.needed {
-            startProbe(of: new.node, now: now, into: &actions)
+    /// About thrice as many as confirmations are wanted look for themselves, however many hear of a suspicion.
+    private mutating func verify(_ node: NodeID, now: UInt64, into actions: inout [Action]) {
+        guard let needed = members[node]?.suspicion?.needed, needed > 0, own.status != .left else { return }
+        if Int.random(in: 0..<max(1, activeCount - 2), using: &generator) < 3 * needed {
+            startProbe(of: node, now: now, into: &actions)
         }
     }
 
     private mutating func hearOfSelf(_ rumour: MemberRumour, now: UInt64, into actions: inout [Action]) {
         guard rumour.epoch >= own.epoch else {
             // Somebody remembers a former life.
-            if !queue.nodes.contains(own.node) { spread(own.rumour(), now: now) }
+            if !queue.contains(own.node) { spread(own.rumour(), now: now) }
             return
         }
         // Only this node raises its incarnation and says that it left: any more than it said is another life's.
@@ -105,8 +140,7 @@ extension Swim {
         actions.append(.statusChanged(old: old, new: own))
         // All are told at once: this node may be gone before rumours would have run.
         for node in members.nodes(where: { $0.isActive }) {
-            sequence &+= 1
-            send(.ping(sequence: sequence), to: node, into: &actions)
+            sendFreePing(to: node, into: &actions)
         }
     }
 }

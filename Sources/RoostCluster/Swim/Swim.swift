@@ -7,10 +7,13 @@ package import RoostProtocol
 /// 2. Every message of an established link, in order; `linkUp` once the control lane is up, `linkDown` when it breaks.
 /// 3. Every `send` is written, or dropped where no link is up: a loss is what the machine is made for.
 /// 4. On `conflictingSelf` a higher epoch, synced, then `epochRaised`.
+/// 5. The presence digests that go with a message (`PresenceTable.digests(for:)`) are added as it is sent.
 ///
 /// Deviations from the papers: links are TCP, so a broken one is a reason to probe now. Rumours are also gossiped
-/// between probes. Who hears of a suspicion that wants confirmation may probe the suspect at once. Dead members are still
-/// pinged now and then and can come back within their epoch by a higher incarnation; `left` is final for its epoch.
+/// between probes. Who hears of a suspicion that wants confirmation may probe the suspect at once. **Nobody takes a death
+/// on trust**: of a member that is alive here it is one more accusation, and the member has the lowest suspicion timeout
+/// to deny it. Dead members are still pinged and can come back within their epoch by a higher incarnation; `left` is
+/// final for its epoch. docs/membership.md has the derivations and the figures.
 ///
 /// Members of `cluster.json` that were never heard of have epoch 0 and are `suspect`; no rumour tells of them, no
 /// suspicion runs, and only after `seedGrace` they count as `dead`, for this node alone.
@@ -58,17 +61,20 @@ package struct Swim: Sendable {
     var generator: SeededGenerator
     var sequence: UInt32
 
+    /// When any message came last.
+    var lastHeard: UInt64
     var nextProbe: UInt64
     var nextDeadProbe: UInt64
     var nextExchange: UInt64
     /// While rumours are queued.
     var nextGossip: UInt64
+    /// Full exchanges that may be begun now because links come up or dead members are back.
+    var exchangeTokens: Int
+    /// Full exchanges heard so far: a newcomer asks for some, later ones are for repair.
+    var exchangesHeard = 0
     /// When unheard members of `cluster.json` count as dead; nil once it was done.
     var seedsDue: UInt64?
     var conflictReported: Epoch = 0
-    /// The caller's presence digests, its own first, and whose turn it is among the rest.
-    var digests: [PresenceDigest] = []
-    var digestTurn = 0
 
     /// - Parameters:
     ///   - epoch: above 0, and synced.
@@ -90,12 +96,14 @@ package struct Swim: Sendable {
         nextDeadProbe = now + UInt64.random(in: 0...timing.deadProbePeriod, using: &generator)
         nextExchange = now + UInt64.random(in: 0...timing.exchangePeriod, using: &generator)
         nextGossip = now
+        lastHeard = now
+        exchangeTokens = timing.exchangeBurst
         seedsDue = now + timing.seedGrace
         self.generator = generator
         for seed in seeds where seed.node != me {
             let state = MemberState(
                 node: seed.node, epoch: 0, incarnation: 0, status: .suspect, address: seed.address, since: now)
-            members.put(MemberTable.Record(state: state))
+            members.put(state)
         }
         queue.put(own.rumour())
     }
@@ -107,7 +115,7 @@ package struct Swim: Sendable {
         case .linkUp(let node, let epoch, let address):
             linkUp(node, epoch: epoch, address: address, now: now, into: &actions)
         case .linkDown(let node):
-            if own.status != .left, members[node]?.state.isActive == true {
+            if own.status != .left, members.state(of: node)?.isActive == true {
                 startProbe(of: node, now: now, into: &actions)
             }
         case .leave: leave(now: now, into: &actions)
@@ -115,9 +123,6 @@ package struct Swim: Sendable {
         case .epochRaised(let epoch): raise(to: epoch, now: now, into: &actions)
         }
     }
-
-    /// What rides on pings and acks from now on: the part of this node first, then those it knows of others.
-    package mutating func setDigests(_ digests: [PresenceDigest]) { self.digests = digests }
 
     // MARK: What is known
 
@@ -130,7 +135,7 @@ package struct Swim: Sendable {
     }
 
     package func state(of node: NodeID) -> MemberState? {
-        node == own.node ? own : members[node]?.state
+        node == own.node ? own : members.state(of: node)
     }
 
     /// Nodes alive or suspect in a life that was heard of, this one included: the n of every bound.
@@ -144,16 +149,12 @@ package struct Swim: Sendable {
         if !queue.isEmpty { next = min(next, nextGossip) }
         for probe in probes { next = min(next, probe.askOthersAt ?? probe.end) }
         for relay in relays { next = min(next, relay.nackAt ?? relay.end) }
-        for record in members.records {
-            guard let suspicion = record.suspicion else { continue }
-            next = min(next, suspicion.deadline, suspicion.retryAt ?? .max)
-        }
-        return next
+        return min(next, members.suspicionDue)
     }
 
     /// What must hold between events; empty if it does.
     package func checkInvariants() -> [String] {
-        var broken: [String] = []
+        var broken = members.checkInvariants().map { "\(own.node): \($0)" }
         for record in members.records {
             let state = record.state
             if (state.status == .suspect && state.isHeard) != (record.suspicion != nil) {
@@ -163,6 +164,7 @@ package struct Swim: Sendable {
         }
         if Set(probes.map(\.target)).count != probes.count { broken.append("\(own.node): two probes of one target") }
         if relays.count > timing.maxRelays { broken.append("\(own.node): too many relayed probes") }
+        if queue.count > members.count + 1 { broken.append("\(own.node): more rumours than members") }
         if members.count > timing.maxMembers { broken.append("\(own.node): too many members") }
         if own.status != .alive && own.status != .left { broken.append("\(own.node) holds itself for \(own.status)") }
         return broken

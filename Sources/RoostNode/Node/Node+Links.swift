@@ -44,6 +44,7 @@ extension Node {
         var actions: [Founding.Action] = []
         founding.linkUp(link, into: &actions)
         perform(actions)
+        presence.linkUp(link.node)
         var swimActions: [Swim.Action] = []
         swim.receive(
             .linkUp(link.node, epoch: link.epoch, address: link.address), now: context.clock.now(), into: &swimActions)

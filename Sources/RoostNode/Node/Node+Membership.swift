@@ -21,7 +21,6 @@ extension Node {
         swimTimer = context.clock.schedule(after: deadline > now ? deadline - now : 0) { [weak self] in
             self?.onCore { node in
                 node.swimDeadline = nil
-                node.swim.setDigests(node.presence.digests())
                 var actions: [Swim.Action] = []
                 node.swim.receive(.tick, now: node.context.clock.now(), into: &actions)
                 node.perform(actions)
@@ -29,10 +28,22 @@ extension Node {
         }
     }
 
+    /// What the loop could not do in time may have been the answer to a probe: this node trusts its own verdicts less,
+    /// by a point for every 100 ms that it was late.
+    func feelLag(since due: UInt64) {
+        let now = context.clock.now()
+        guard now > due, now - due >= 100_000_000 else { return }
+        var actions: [Swim.Action] = []
+        swim.receive(.localHealth(penalty: Int(clamping: (now - due) / 100_000_000)), now: now, into: &actions)
+        perform(actions)
+    }
+
     func perform(_ actions: [Swim.Action]) {
         for action in actions {
             switch action {
-            case .send(let message, let node): send(control: .swim(message), to: node)
+            case .send(var message, let node):
+                message.digests = presence.digests(for: message.body)
+                send(control: .swim(message), to: node)
             case .statusChanged(let old, let new): statusChanged(old: old, new: new)
             case .refuted(let incarnation):
                 context.logger.notice(
@@ -126,17 +137,30 @@ extension Node {
     }
 
     func schedulePresenceFlush() {
-        guard presenceTimer == nil, let due = presence.nextFlush else { return }
+        guard presenceTimer == nil, let due = presence.nextDeadline else { return }
         let now = context.clock.now()
         presenceTimer = context.clock.schedule(after: due > now ? due - now : 0) { [weak self] in
             self?.onCore { node in
                 node.presenceTimer = nil
-                let messages = node.presence.flush()
+                let messages = node.presence.tick(now: node.context.clock.now())
                 for peer in node.peers.keys.sorted() where peer != node.me {
                     for message in messages { node.send(control: .presence(message), to: peer) }
                 }
                 node.schedulePresenceFlush()
             }
         }
+    }
+}
+
+extension SwimTiming {
+    init(_ timing: ClusterConfig.Timing) {
+        self.init()
+        probePeriod = UInt64(timing.probeMilliseconds) * 1_000_000
+        probeTimeout = UInt64(timing.probeTimeoutMilliseconds) * 1_000_000
+        deadProbePeriod = probePeriod
+        suspicionFactor = UInt64(timing.suspicionPeriods)
+        suspicionCeiling = UInt64(timing.suspicionCeiling)
+        gossipPeriod = UInt64(timing.gossipMilliseconds) * 1_000_000
+        exchangePeriod = UInt64(timing.exchangeSeconds) * 1_000_000_000
     }
 }

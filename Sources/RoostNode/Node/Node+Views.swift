@@ -155,6 +155,10 @@ extension Node {
                     Sample(labels: [("peer", $0.node.name)], value: Double($0.ahead) / 1e6)
                 }),
             gauge(
+                "roost_swim_local_health",
+                "How little this node trusts its own verdicts on others: 0 is well, each point stretches its timeouts.",
+                [Sample(value: Double(swim.healthScore))]),
+            gauge(
                 "roost_presence_version", "Version of each node's part of the presence table.",
                 presence.versions.map { Sample(labels: [("node", $0.node.name)], value: Double($0.version)) }),
             gauge(

@@ -128,6 +128,7 @@ package actor Node {
     var retryScheduled = false
     private var tickTimer: (any ScheduledTimer)?
     private var ticks: UInt64 = 0
+    private var tickDue: UInt64 = 0
     private(set) var isStopped = false
 
     struct PendingWrite: Sendable {
@@ -178,13 +179,10 @@ package actor Node {
         // What was meant for a session of a former life must not meet one of this.
         nextSlot = UInt32(truncatingIfNeeded: generator.next()) & 0x0fff_ffff
         founding = Founding(facts: facts, configuration: configuration, me: context.id, seed: generator.next())
-        var timing = SwimTiming()
-        timing.probePeriod = UInt64(configuration.timing.probeMilliseconds) * 1_000_000
-        timing.probeTimeout = UInt64(configuration.timing.probeTimeoutMilliseconds) * 1_000_000
         swim = Swim(
             me: context.id, epoch: facts.epoch, address: configuration.node(context.id)?.peerAddress ?? "",
-            seeds: Self.members(facts, configuration), timing: timing, now: context.clock.now(),
-            seed: generator.next())
+            seeds: Self.members(facts, configuration), timing: SwimTiming(configuration.timing),
+            now: context.clock.now(), seed: generator.next())
         var limits = PresenceLimits()
         limits.batchDelay = UInt64(configuration.timing.presenceBatchMilliseconds) * 1_000_000
         presence = PresenceTable(me: context.id, epoch: facts.epoch, limits: limits)
@@ -203,7 +201,6 @@ package actor Node {
     var partitionCount: Int { receivers.count }
 
     package func start() {
-        swim.setDigests(presence.digests())
         context.storage.onStall { [weak self] error in self?.onCore { $0.storageStalled(error) } }
         var actions: [Founding.Action] = []
         founding.start(into: &actions)
@@ -347,6 +344,7 @@ package actor Node {
 
     /// Every 100 ms.
     private func scheduleTick() {
+        tickDue = context.clock.now() + 100_000_000
         tickTimer = context.after(milliseconds: 100) { [weak self] in
             self?.onCore {
                 $0.tick()
@@ -357,6 +355,7 @@ package actor Node {
 
     private func tick() {
         ticks += 1
+        feelLag(since: tickDue)
         retryCalls()
         if ticks % 5 == 0 { reopenStreams() }
         if ticks % UInt64(max(1, configuration.timing.streamStatusMilliseconds / 100)) == 0 { sendStreamStatus() }

@@ -64,13 +64,15 @@ package struct PeerLimits: Sendable {
     package var maxHandshakes = 64
     /// From the connection to the end of its handshake, and again until the other lane is there.
     package var handshake = TimeAmount.seconds(5)
-    package var connect = TimeAmount.seconds(5)
+    /// 1 s: where a cut swallows the first packet, the next attempt comes sooner than the kernel's.
+    package var connect = TimeAmount.seconds(1)
     /// Between two pings on a lane.
     package var heartbeat = TimeAmount.seconds(1)
     /// A lane that hears nothing for so long is closed.
     package var silence = TimeAmount.seconds(5)
     package var minBackoff = TimeAmount.milliseconds(100)
-    package var maxBackoff = TimeAmount.seconds(2)
+    /// With `connect` the longest that the link may stay down once a cut is over: 1.5 s.
+    package var maxBackoff = TimeAmount.milliseconds(500)
     /// A node that is not dialled for so long looks whether it is still known.
     package var lookAfter = TimeAmount.seconds(10)
 

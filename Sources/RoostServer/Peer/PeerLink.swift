@@ -25,7 +25,7 @@ final class PeerLink {
     /// Once for each time without a link.
     private var saidUnreached = false
     /// Failures in a row before that is said: a node that starts at the same time has had its time by then.
-    private static let quietAttempts = 5
+    private static let quietAttempts = 8
     /// Counts dialling rounds: what belongs to a former one is void.
     private var round = 0
     /// Since when it waits to be dialled, or has looked last.

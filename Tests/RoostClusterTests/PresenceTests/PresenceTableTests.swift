@@ -142,7 +142,7 @@ struct PresenceTableTests {
         pair.compare()
         #expect(pair.b.deviceCount(on: "a") == 1)
         #expect(pair.sent == [.request(node: "a", epoch: 1, version: 1)])
-        pair.now += PresenceLimits().requestTimeout
+        pair.now += PresenceLimits().deltaTimeout
         pair.compare()
         #expect(pair.sent.count == 2)
         pair.sent.removeLast()
@@ -153,6 +153,83 @@ struct PresenceTableTests {
         pair.compare()
         #expect(pair.sent.isEmpty)
         #expect(pair.b.checkInvariants().isEmpty)
+    }
+
+    @Test("the last word is said once more, so that what was lost last is missed at once")
+    func echo() {
+        var pair = Pair()
+        pair.a.announce(presenceEntry(1), now: 0)
+        #expect(pair.a.nextDeadline == pair.a.limits.batchDelay)
+        let early = pair.a.tick(now: 1)
+        #expect(early.isEmpty)
+        let flushed = pair.a.limits.batchDelay
+        let lost = pair.a.tick(now: flushed)
+        #expect(lost.count == 1)
+        #expect(pair.a.nextDeadline == flushed + pair.a.limits.echoDelay)
+        let echo = pair.a.tick(now: flushed + pair.a.limits.echoDelay)
+        #expect(echo == [.delta(node: "a", epoch: 1, from: 1, to: 1, changes: [])])
+        #expect(pair.a.nextDeadline == nil)
+        pair.deliver(echo)
+        #expect(pair.sent == [.request(node: "a", epoch: 1, version: 0)])
+        pair.deliver(pair.answers())
+        #expect(pair.b.deviceCount(on: "a") == 1)
+        // Who has it all hears nothing new.
+        pair.deliver(echo)
+        #expect(pair.sent.isEmpty)
+    }
+
+    @Test("requests are repeated after ever longer waits, and anew at once when an answer came")
+    func repeats() {
+        var pair = Pair()
+        pair.a.announce(presenceEntry(1), now: 0)
+        _ = pair.a.flush()
+        var asked: [UInt64] = []
+        let step = pair.a.limits.snapshotTimeout
+        for tick in 0..<64 {
+            pair.now = UInt64(tick) * step
+            pair.compare()
+            if !pair.sent.isEmpty { asked.append(UInt64(tick)) }
+            pair.sent = []
+        }
+        #expect(asked == [0, 1, 3, 7, 15, 31, 47, 63])
+        pair.b.receive(
+            .delta(node: "a", epoch: 1, from: 0, to: 1, changes: []), from: "a", now: pair.now, into: &pair.told)
+        pair.a.announce(presenceEntry(2), now: 0)
+        _ = pair.a.flush()
+        pair.compare()
+        #expect(pair.sent.count == 1)
+    }
+
+    @Test("a ping carries the own digest, those of parts that went on of late, and the others in turns")
+    func digestTurns() {
+        var table = PresenceTable(me: "me", epoch: 1)
+        var actions: [PresenceTable.Action] = []
+        let names = (10..<50).map { NodeID("d\($0)") }
+        for name in names { table.memberChanged(memberState(name, .alive), wall: 0, into: &actions) }
+        let limit = table.limits.digestsPerMessage
+        var seen = Set<NodeID>()
+        for round in 0..<6 {
+            let digests = table.digests(for: round % 2 == 0 ? .ping(sequence: 1) : .ack(sequence: 1, target: "me"))
+            #expect(digests.count == limit && digests.first?.node == "me")
+            #expect(Set(digests.map(\.node)).count == limit)
+            seen.formUnion(digests.map(\.node))
+        }
+        #expect(seen.count == 41)
+        table.receive(
+            .delta(
+                node: "d33", epoch: 1, from: 0, to: 1,
+                changes: [PresenceChange(version: 1, online: true, entry: presenceEntry(1))]), from: "d33", now: 0,
+            into: &actions)
+        var first = 0
+        for _ in 0..<10 where table.digests(for: .ping(sequence: 1))[1].node == "d33" { first += 1 }
+        #expect(first == Int(table.limits.freshSends))
+        let all = table.digests(for: .exchange(reply: true))
+        #expect(all.count == 41)
+        let none = table.digests(for: .nack(sequence: 1, target: "d10"))
+        #expect(none.isEmpty)
+        table.memberChanged(memberState("d10", .dead), wall: 0, into: &actions)
+        let rest = table.digests(for: .exchange(reply: false))
+        #expect(rest.count == 40 && !rest.contains { $0.node == "d10" })
     }
 
     @Test("below the floor a snapshot comes in chunks, in any order, and is swapped in whole")
@@ -196,7 +273,7 @@ struct PresenceTableTests {
         pair.deliver([old[0]])
         for number in UInt64(5)...8 { pair.a.announce(presenceEntry(number), now: 0) }
         _ = pair.a.flush()
-        pair.now += 10 * limits.requestTimeout
+        pair.now += 10 * limits.snapshotTimeout
         pair.compare()
         let new = pair.answers()
         pair.deliver([new[1], old[1], new[0], new[3], new[2]])

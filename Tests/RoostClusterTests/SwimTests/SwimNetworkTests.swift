@@ -60,8 +60,9 @@ struct SwimNetworkTests {
         let before = model.messages
         model.run(for: 60 * seconds)
         #expect(!model.changes.contains { $0.new.status == .suspect })
-        // Per node two pings a second and their acks, and two full exchanges a minute with their answers.
-        #expect(model.messages - before <= 10 * (60 * 4 + 10))
+        // Per node a ping each period and its ack, and two full exchanges a minute with their answers.
+        let pings = Int(60 * seconds / model.timing.probePeriod)
+        #expect(model.messages - before <= 10 * (2 * pings + 10))
     }
 
     @Test("who leaves is left everywhere at once, and for good", arguments: [3, 10, 50])
