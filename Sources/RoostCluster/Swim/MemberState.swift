@@ -42,6 +42,7 @@ package struct MemberState: Sendable, Equatable {
     /// Of a node itself: whether what is said of it is no more so, or was never. What is newer than it knows is not.
     func isSuperseding(_ rumour: MemberRumour) -> Bool {
         if rumour.epoch != epoch { return rumour.epoch < epoch }
+        if rumour.status == .left, status != .left { return false }
         return rumour.incarnation < incarnation || (rumour.incarnation == incarnation && rumour.status != status)
     }
 

@@ -69,11 +69,9 @@ extension Swim {
             members.put(new, suspicion: suspicion)
         }
         spread(rumour, now: now)
-        if !new.isActive {
-            probes.removeAll { $0.target == new.node }
-        } else if old?.isActive != true {
-            schedule.add(new.node, using: &generator)
-        }
+        // A probe of a former life says nothing of this one.
+        if !new.isActive || old?.epoch != new.epoch { probes.removeAll { $0.target == new.node } }
+        if new.isActive, old?.isActive != true { schedule.add(new.node, using: &generator) }
         if changed { actions.append(.statusChanged(old: old, new: new)) }
         if let old, old.status == .dead, old.epoch == new.epoch, new.status == .alive {
             // It was cut off, and so may be what it knows.

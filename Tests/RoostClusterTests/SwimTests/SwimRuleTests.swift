@@ -235,11 +235,11 @@ struct SwimRuleTests {
             #expect(bench.swim.own.incarnation == 0)
             _ = bench.take()
             bench.hear(foreign)
-            #expect(bench.actions.isEmpty)
+            #expect(!bench.actions.contains { if case .conflictingSelf = $0 { true } else { false } })
         }
         var bench = Bench()
         bench.hear(rumour("n1", .dead, epoch: 9), rumour("n1", .alive), rumour("n1", .alive, epoch: 1 << 60))
-        #expect(bench.actions.isEmpty)
+        #expect(!bench.actions.contains { if case .conflictingSelf = $0 { true } else { false } })
     }
 
     @Test("a ping for somebody else: ack forwarded, nack in time where the target is silent, at once where unknown")
@@ -401,7 +401,10 @@ struct SwimRuleTests {
         #expect(bench.status("n3") == .alive)
         // A suspicion that has run for that long already ends with the word.
         bench.hear(rumour("n3", .suspect, incarnation: 1, accuser: "n2"))
-        bench.run(for: 1_600 * milliseconds)
+        for sequence in UInt32(0)..<4 {
+            bench.run(for: 400 * milliseconds)
+            bench.feed(.received(SwimMessage(body: .ping(sequence: sequence)), from: "n2"))
+        }
         #expect(bench.status("n3") == .suspect)
         bench.hear(rumour("n3", .dead, incarnation: 1), from: "n2")
         #expect(bench.status("n3") == .dead)
