@@ -31,7 +31,10 @@ extension Swim {
             exchangesHeard += 1
             if reply { send(.exchange(reply: false), to: from, into: &actions) }
         }
-        if isWrong, !message.body.isAnswered { sendFreePing(to: from, introducing: true, into: &actions) }
+        if isWrong, !message.body.isAnswered, exchangeTokens > 0 {
+            exchangeTokens -= 1
+            sendFreePing(to: from, introducing: true, into: &actions)
+        }
         if !message.digests.isEmpty { actions.append(.digests(message.digests, from: from)) }
     }
 
