@@ -65,7 +65,8 @@ import Testing
         let lines = StatusTable.lines(
             cluster: try json(
                 """
-                {"cluster":"dev","node_id":"node-1","ring":{"version":4,"replication":2},"storage":{"full":true,
+                {"cluster":"dev","node_id":"node-1","ring":{"version":4,"replication":2,
+                "members":[{"id":"node-1","state":"active"}]},"storage":{"full":true,
                 "damaged_rows":3,"repaired_rows":2,"waiting_rows":1,"rebuilt_partitions":0,
                 "scrub":{"percent":40,"last_pass_at":null}},"members":[
                 {"id":"node-1","status":"alive","epoch":7,"incarnation":1,"host":"127.0.0.1"},
@@ -78,8 +79,8 @@ import Testing
                 """),
             links: try json(#"[{"node_id":"node-2","connected":false,"round_trip_us":1234,"queued_bytes":5}]"#))
         #expect(lines[0] == "cluster dev as node-1 sees it, replication 2, ring version 4")
-        #expect(lines[3] == "node-1  alive   -     127.0.0.1  7      1            1      1")
-        #expect(lines[4] == "node-2  dead    -     127.0.0.1  8      0            0      1")
+        #expect(lines[3] == "node-1  alive   active  127.0.0.1  7      1            1      1")
+        #expect(lines[4] == "node-2  dead    -       127.0.0.1  8      0            0      1")
         #expect(lines[6] == "2 partitions here, 3 conversations, 1 replicas being filled, WITHOUT A LEADER: 1")
         #expect(
             lines[7]
