@@ -34,6 +34,7 @@ extension SimulationCluster {
     /// The node gives away what it has, and ends.
     package func leave(_ id: NodeID) {
         note("\(id) is to leave")
+        leavers.insert(id)
         until { [weak self] in
             self?.nodeIDs.contains(id) != true
         } ask: {

@@ -42,6 +42,8 @@ package final class SimulationCluster: @unchecked Sendable {
     /// The nodes that are there or will be again, in the order of their founding and joining.
     package private(set) var nodeIDs: [NodeID]
     private var joining: Set<NodeID> = []
+    /// Nodes that were asked to leave.
+    var leavers: Set<NodeID> = []
     /// What operators ask for until it is done.
     var deedsUnderWay = 0
     /// How many nodes there ever were.
@@ -151,6 +153,8 @@ package final class SimulationCluster: @unchecked Sendable {
         life.failure = line
         running[id] = life
         note("\(id) ends: \(line)")
+        // It was killed when it had just left, and learns so when it is started again.
+        if leavers.contains(id), line.contains("removed from the cluster") { return left(id) }
         if machines[id]?.disk.condemned != nil {
             condemned[id] = line
             stores[id] = nil
