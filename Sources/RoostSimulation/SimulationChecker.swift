@@ -21,11 +21,13 @@ package struct SimulationChecker {
     package func settle(milliseconds: UInt64 = 60_000) -> [Breach] {
         let end = cluster.executor.now + milliseconds * 1_000_000
         var found = [Breach(.selfHealing, "nothing was checked")]
+        var pause: UInt64 = 500
         while !found.isEmpty && cluster.executor.now < end {
-            cluster.run(milliseconds: 500)
-            // All logs are read and compared only once there is nothing under way.
+            cluster.run(milliseconds: pause)
+            // All logs are read and compared only once there is nothing under way, and then more and more seldom.
             if isUnderWay, cluster.executor.now < end { continue }
             found = breaches()
+            pause = min(2 * pause, 8_000)
         }
         return found
     }
