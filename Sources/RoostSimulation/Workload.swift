@@ -31,7 +31,7 @@ package final class Workload {
         self.watch = watch
         self.history = history
         generator = SeededGenerator(seed: seed)
-        pace = [30, 120, 400][Int.random(in: 0...2, using: &generator)] * UInt64(patience)
+        pace = [80, 200, 600][Int.random(in: 0...2, using: &generator)] * UInt64(patience)
         owner = UserID(foldedUsername: "user-0")
     }
 

@@ -16,8 +16,8 @@ extension SQLiteStore {
 
     package func size() throws(StoreError) -> UInt64 {
         try read { db in
-            let pages = try Int64.fetchOne(db, sql: "PRAGMA page_count") ?? 0
-            let bytes = try Int64.fetchOne(db, sql: "PRAGMA page_size") ?? 0
+            let pages = try Int64.fetchOne(db.cachedStatement(sql: "PRAGMA page_count")) ?? 0
+            let bytes = try Int64.fetchOne(db.cachedStatement(sql: "PRAGMA page_size")) ?? 0
             return UInt64(max(0, pages)) * UInt64(max(0, bytes))
         }
     }
@@ -70,9 +70,9 @@ extension SQLiteStore {
             case .blob(let bytes): Data(bytes)
             }
         }
-        let rows = try Row.fetchCursor(
-            db, sql: "SELECT \(table.selected(as: "t")) FROM \(table.name) t \(condition) ORDER BY \(keys) LIMIT ?",
-            arguments: StatementArguments(arguments + [limit]))
+        let statement = try db.cachedStatement(
+            sql: "SELECT \(table.selected(as: "t")) FROM \(table.name) t \(condition) ORDER BY \(keys) LIMIT ?")
+        let rows = try Row.fetchCursor(statement, arguments: StatementArguments(arguments + [limit]))
         var step = ScrubStep()
         var last: [ScrubPlace.Key] = []
         while let row = try rows.next() {
