@@ -32,6 +32,8 @@ package struct FaultPlan: Sendable {
         case failedSync = "failed-sync"
         /// The wall clock jumps, up to an hour either way.
         case clockJump = "clock-jump"
+        /// One wall clock is wrong by up to ten days for a while, and all others are right.
+        case wrongClock = "wrong-clock"
         /// No space on the disk for a while.
         case fullDisk = "full-disk"
         /// A node's disk is replaced by a blank one.
@@ -108,6 +110,9 @@ package struct FaultPlan: Sendable {
             let weight = random(0...2) == 0 ? 0 : kind.weight * (1 << random(0...3))
             if weight > 0 { plan.kinds.append(Weighted(kind: kind, weight: weight)) }
         }
+        // What clocks that jump together do says nothing of a rule for one that is wrong.
+        if scenario == .clocks, random(0...1) == 0 { plan.kinds.removeAll { $0.kind == .clockJump } }
+        if plan.kinds.contains(where: { $0.kind == .clockJump }) { plan.kinds.removeAll { $0.kind == .wrongClock } }
         plan.drawRetention(using: &generator)
         return plan
     }
@@ -175,6 +180,8 @@ package enum Scenario: String, Sendable, CaseIterable {
     case losses
     /// Users who do next to nothing, so that groups fall asleep.
     case idle
+    /// Accounts are disabled and enabled all the time, while answers get lost.
+    case calls
     /// Nodes join, leave and are removed, and are killed in the middle of it.
     case membership
 
@@ -182,10 +189,11 @@ package enum Scenario: String, Sendable, CaseIterable {
         switch self {
         case .mixed, .gentle, .brutal: Set(FaultPlan.Kind.allCases)
         case .quiet: []
+        case .calls: [.lostConnection, .oneWay, .silence]
         case .crashes: [.crash, .crashAll, .drain, .failedSync, .wipe, .oldDisk]
         case .partitions: [.lostConnection, .lostDelivery, .cut, .silence, .oneWay, .isolation, .split, .slowLink]
         case .pauses: [.pause, .slowLink, .slowDisk]
-        case .clocks: [.clockJump, .crash, .pause]
+        case .clocks: [.clockJump, .wrongClock, .crash, .pause]
         case .connections: [.lostConnection, .lostDelivery]
         case .handovers: [.drain, .lostConnection]
         case .losses: [.wipe, .oldDisk, .crash, .crashAll]
@@ -195,6 +203,9 @@ package enum Scenario: String, Sendable, CaseIterable {
         }
     }
 
+    /// Users change and read what can be changed, more than they write to each other.
+    var prefersCalls: Bool { self == .calls }
+
     /// How much longer than otherwise users wait between two deeds.
     var patience: Int { self == .idle ? 60 : 1 }
 
@@ -202,7 +213,7 @@ package enum Scenario: String, Sendable, CaseIterable {
     var doublings: ClosedRange<UInt64> {
         switch self {
         case .gentle: 3...5
-        case .brutal, .losses: 0...1
+        case .brutal, .losses, .calls: 0...1
         case .idle: 2...3
         default: 0...4
         }

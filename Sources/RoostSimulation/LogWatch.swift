@@ -41,9 +41,13 @@ package final class LogWatch: @unchecked Sendable {
         var term: UInt64
         static func < (a: Term, b: Term) -> Bool { (a.partition, a.term) < (b.partition, b.term) }
     }
-    private struct Quorum: Equatable {
-        var nodes: [NodeID]
+    struct Quorum: Equatable {
+        var voters: [RaftPeer]
         var size: Int
+    }
+    private struct Creation: Hashable {
+        var user: UserID
+        var passwordHash: String
     }
     private struct Identity: Hashable {
         var conversation: ConversationID
@@ -52,24 +56,26 @@ package final class LogWatch: @unchecked Sendable {
     }
 
     private let cluster: SimulationCluster
-    private var stores: [NodeID: StoreID] = [:]
-    private var replicas: [NodeID: [PartitionID: Replica]] = [:]
+    private(set) var stores: [NodeID: StoreID] = [:]
+    private(set) var replicas: [NodeID: [PartitionID: Replica]] = [:]
     /// What was ever synced at a place, and after which term it stood.
     private var known: [Place: (item: Item, previous: UInt64)] = [:]
     /// Where a message was ever synced.
     private var messages: [Identity: [(place: Place, item: Item)]] = [:]
+    /// Where an account was.
+    private var creations: [Creation: [(place: Place, item: Item)]] = [:]
     /// By index - 1: what was first applied there.
     private var applied: [PartitionID: [Item?]] = [:]
     private var leaders: [Term: RaftPeer] = [:]
     private var commits: [PartitionID: UInt64] = [:]
     private var peers = PeerWatch()
-    /// Disks that are not in their machines.
-    private var shelf: [StoreID: [PartitionID: Replica]] = [:]
+    /// Disks that are not in their machines, or gone with them.
+    private(set) var shelf: [StoreID: [PartitionID: Replica]] = [:]
     /// By index - 1: what once stood on a majority of the disks that counted then. One of them may be lost since.
-    private var established: [PartitionID: [Item?]] = [:]
+    var established: [PartitionID: [Item?]] = [:]
     /// Disks that count, by the newest configuration of each replica; made anew when one changes.
-    private var quorums: [PartitionID: [Quorum]] = [:]
-    private let majority: Int
+    var quorums: [PartitionID: [Quorum]] = [:]
+    let majority: Int
     package private(set) var breaches: [Breach] = []
 
     package init(cluster: SimulationCluster) {
@@ -105,9 +111,9 @@ package final class LogWatch: @unchecked Sendable {
         quorums.removeAll()
     }
 
-    /// What was on its disk counts no more.
+    /// The node is gone with its disk.
     private func gone(_ node: NodeID) {
-        stores[node] = nil
+        if let store = stores.removeValue(forKey: node) { shelf[store] = replicas[node] }
         replicas[node] = nil
     }
 
@@ -142,44 +148,8 @@ package final class LogWatch: @unchecked Sendable {
         quorums[write.partition] = nil
     }
 
-    // MARK: Majorities
-
-    private func quorums(of partition: PartitionID) -> [Quorum] {
-        if let known = quorums[partition] { return known }
-        var found: [Quorum] = []
-        for node in replicas.keys.sorted() {
-            guard let newest = replicas[node]?[partition]?.configurations.last else { continue }
-            let nodes = newest.voters.filter { stores[$0.node] == $0.store }.map(\.node)
-            let quorum = Quorum(nodes: nodes, size: newest.voters.count / 2 + 1)
-            if !found.contains(quorum) { found.append(quorum) }
-        }
-        if found.isEmpty { found = [Quorum(nodes: replicas.keys.sorted(), size: majority)] }
-        quorums[partition] = found
-        return found
-    }
-
-    private func holds(_ node: NodeID, _ index: Int, _ item: Item, _ partition: PartitionID) -> Bool {
-        guard let log = replicas[node]?[partition]?.log, log.count >= index else { return false }
-        return log[index - 1] == item
-    }
-
-    private func standsOnMajority(_ index: Int, _ item: Item, _ partition: PartitionID) -> Bool {
-        if let list = established[partition], list.count >= index, list[index - 1] == item { return true }
-        return quorums(of: partition).contains { quorum in
-            quorum.nodes.count { holds($0, index, item, partition) } >= quorum.size
-        }
-    }
-
-    private func establish(_ index: Int, _ item: Item?, _ partition: PartitionID) {
-        guard let item, standsOnMajority(index, item, partition) else { return }
-        var list = established.removeValue(forKey: partition) ?? []
-        if list.count < index { list += [Item?](repeating: nil, count: index - list.count) }
-        list[index - 1] = item
-        established[partition] = list
-    }
-
     private func append(_ entry: RaftEntry, to replica: inout Replica, _ partition: PartitionID, _ node: NodeID) {
-        let (item, send) = Self.item(entry)
+        let (item, command) = Self.item(entry)
         let index = Int(entry.index)
         if index > replica.log.count + 1 {
             replica.log += [Item?](repeating: nil, count: index - 1 - replica.log.count)
@@ -196,10 +166,16 @@ package final class LogWatch: @unchecked Sendable {
         if index <= replica.log.count { replica.log[index - 1] = item } else { replica.log.append(item) }
         peers.appended(entry, to: partition)
         if entry.kind == .configuration { changed(entry, &replica, partition) }
-        guard let send else { return }
-        let identity = Identity(conversation: send.conversation, sender: send.sender, id: send.id)
-        if messages[identity]?.contains(where: { $0.place == place }) != true {
-            messages[identity, default: []].append((place, item))
+        if let send = command?.sending {
+            let identity = Identity(conversation: send.conversation, sender: send.sender, id: send.id)
+            if messages[identity]?.contains(where: { $0.place == place }) != true {
+                messages[identity, default: []].append((place, item))
+            }
+        } else if let account = command?.creating {
+            let creation = Creation(user: account.user, passwordHash: account.passwordHash)
+            if creations[creation]?.contains(where: { $0.place == place }) != true {
+                creations[creation, default: []].append((place, item))
+            }
         }
     }
 
@@ -231,13 +207,10 @@ package final class LogWatch: @unchecked Sendable {
     }
 
     /// The same for an entry whose content the retention removed: it is compared without, by the hash that stands for it.
-    private static func item(_ entry: RaftEntry) -> (Item, SendCommand?) {
+    private static func item(_ entry: RaftEntry) -> (Item, Command?) {
         var payload = entry.payload
-        var send: SendCommand?
-        if entry.kind == .command, let stamped = try? StampedCommand(decoding: &payload),
-            let sending = stamped.command.sending
-        {
-            send = sending
+        let stamped = entry.kind == .command ? try? StampedCommand(decoding: &payload) : nil
+        if let stamped, let sending = stamped.command.sending {
             let hash = ContentHash.of(type: sending.type, content: sending.content)
             payload = entry.payload
             if let stripped = stamped.command.stripped(hash: hash) {
@@ -248,7 +221,7 @@ package final class LogWatch: @unchecked Sendable {
             payload = entry.payload
         }
         let hash = StableHash.of(payload.readableBytesView) ^ UInt64(entry.kind.rawValue)
-        return (Item(term: entry.term, hash: hash), send)
+        return (Item(term: entry.term, hash: hash), stamped?.command)
     }
 
     private func changed(_ entry: RaftEntry, _ replica: inout Replica, _ partition: PartitionID) {
@@ -346,11 +319,9 @@ package final class LogWatch: @unchecked Sendable {
             if !items.contains(item) { items.append(item) }
         }
         guard let item = items.first(where: { standsOnMajority(Int(index), $0, partition) }) else {
-            let most = items.map { item in
-                replicas.keys.count { holds($0, Int(index), item, partition) }
-            }.max()
+            let standing = items.map { holders(of: Int(index), $0, partition) }
             return broke(
-                .durable, "\(sender.node) commits \(index) of partition \(partition), synced on \(most ?? 0)")
+                .durable, "\(sender.node) commits \(index) of partition \(partition), synced on \(standing)")
         }
         // What nobody knew of before it has counted itself: that is only right for entries of its own term.
         if let term, item.term < term {
@@ -363,13 +334,30 @@ package final class LogWatch: @unchecked Sendable {
     /// The message is accepted now: it must stand on a majority.
     package func accepted(_ id: MessageID, in conversation: ConversationID, from sender: UserID) {
         let identity = Identity(conversation: conversation, sender: sender, id: id)
-        let places = messages[identity] ?? []
+        mustStand("\(id) is accepted", messages[identity] ?? [])
+    }
+
+    /// Somebody is told now that his account is made.
+    func made(_ account: AccountRecord) {
+        let creation = Creation(user: account.user, passwordHash: account.passwordHash)
+        mustStand("\(account.username) is made", creations[creation] ?? [])
+    }
+
+    private func mustStand(_ what: String, _ places: [(place: Place, item: Item)]) {
         guard !places.contains(where: { standsOnMajority(Int($0.place.index), $0.item, $0.place.partition) }) else {
             return
         }
-        let best = places.map { place, item in
-            replicas.keys.count { holds($0, Int(place.index), item, place.partition) }
-        }.max()
-        broke(.durable, "\(id) is accepted, synced on \(best ?? 0)")
+        let standing = places.map { holders(of: Int($0.place.index), $0.item, $0.place.partition) }
+        broke(.durable, "\(what), synced on \(standing)")
+    }
+}
+
+extension Command {
+    fileprivate var creating: AccountRecord? {
+        switch self {
+        case .createAccount(let account): account
+        case .limited(_, let command), .called(_, let command): command.creating
+        default: nil
+        }
     }
 }

@@ -24,6 +24,7 @@ package final class Nemesis: @unchecked Sendable {
     package private(set) var counts: [FaultPlan.Kind: Int] = [:]
     private var damage: DamageBook
     private var wasWhole = true
+    private var isOver = false
 
     package init(cluster: SimulationCluster, plan: FaultPlan, seed: UInt64) throws {
         self.cluster = cluster
@@ -70,6 +71,7 @@ package final class Nemesis: @unchecked Sendable {
 
     /// Ends everything: from here on the cluster has to come right by itself.
     package func heal() throws {
+        isOver = true
         for fault in active { try undo(fault) }
         active.removeAll()
         for a in cluster.nodeIDs {
@@ -145,6 +147,8 @@ package final class Nemesis: @unchecked Sendable {
     private func inflict(_ kind: FaultPlan.Kind) throws {
         let nodes = cluster.nodeIDs.shuffled(using: &generator)
         guard let node = nodes.first, let other = nodes.dropFirst().first else { return }
+        // Nobody else is missing while one of the others may be wrong about the time.
+        if active.contains(where: { $0.kind == .wrongClock }) { return }
         var harmed = Set(active.flatMap(\.nodes))
         // It will not be back, and its replicas are not elsewhere yet.
         if let move, move.kind == .remove { harmed.insert(move.node) }
@@ -159,7 +163,7 @@ package final class Nemesis: @unchecked Sendable {
         case .crash, .crashAll, .drain, .pause, .failedSync, .wipe, .oldDisk: try inflict(process: kind, node)
         case .lostConnection, .lostDelivery, .cut, .silence, .oneWay, .isolation, .split, .slowLink:
             inflict(network: kind, node, other, nodes)
-        case .slowDisk, .fullDisk, .flippedBit, .clockJump: try inflict(machine: kind, node)
+        case .slowDisk, .fullDisk, .flippedBit, .clockJump, .wrongClock: try inflict(machine: kind, node)
         case .join, .leave, .remove: try inflict(membership: kind, node)
         }
     }
@@ -183,7 +187,7 @@ package final class Nemesis: @unchecked Sendable {
         let spares = plan.sparesMajority && (move.kind == .remove || !active.isEmpty)
         guard !spares else { return }
         cluster.executor.schedule(after: random(100...6_000) * 1_000_000) { [weak self] in
-            guard let self, self.move?.node == move.node, self.cluster.running[victim] != nil,
+            guard let self, !self.isOver, self.move?.node == move.node, self.cluster.running[victim] != nil,
                 !self.cluster.isPaused(victim)
             else { return }
             self.cluster.kill(victim)
@@ -293,6 +297,12 @@ package final class Nemesis: @unchecked Sendable {
             guard let place = try damage.flipBit(at: node, using: &generator) else { return }
             cluster.note("fault: flipped-bit \(place)")
             counts[kind, default: 0] += 1
+        case .wrongClock:
+            // All must have heard of each other's clocks: a node with one other knows not who is wrong.
+            guard active.isEmpty, cluster.executor.now > changedAt + 3_000_000_000 else { return }
+            let tenDays: Int64 = 864_000_000_000
+            cluster.setWallOffset(node, Int64.random(in: -tenDays...tenDays, using: &generator))
+            begin(kind, [node]) { [cluster] in cluster.setWallOffset(node, 0) }
         default:
             let hour: Int64 = 3_600_000_000
             let range = random(0...1) == 0 ? hour : 5_000_000

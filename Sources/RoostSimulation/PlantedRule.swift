@@ -45,9 +45,11 @@ package struct PlantedRule: Sendable {
         PlantedRule("refuses-unproven", .refusesUnproven, .pauses, "every \"no\" comes from a proven leader"),
         PlantedRule("ignores-failed-sync", .ignoresFailedSync, .disks, "a failed sync ends the process"),
         PlantedRule("applied-ahead", .appliedAhead, .crashes, "state tables are never ahead of the log"),
-        PlantedRule("order-ignored", .orderIgnored, .partitions, "a leader appends a session's sends in their order"),
         PlantedRule(
-            "calls-apply-twice", .callsApplyTwice, .partitions, "a call is applied once, however often it is sent"),
+            "order-ignored", .orderIgnored, .handovers, "a leader appends a session's sends in their order",
+            nodes: "5"),
+        PlantedRule(
+            "calls-apply-twice", .callsApplyTwice, .calls, "a call is applied once, however often it is sent"),
         PlantedRule("id-forgotten", .idForgotten, .mixed, "an id sent again is the same message"),
         PlantedRule("content-ignored", .contentIgnored, .mixed, "another content under an id is refused"),
         PlantedRule("account-overwritten", .accountOverwritten, .mixed, "one account per name"),
@@ -69,7 +71,9 @@ package struct PlantedRule: Sendable {
             "calls-never-retried", .callsNeverRetried, .handovers, "an unanswered proposal goes to the next leader",
             nodes: "5"),
         PlantedRule(
-            "answers-uncommitted", .answersUncommitted, .disks, "nothing is answered from memory that is not committed"),
+            "answers-uncommitted", .answersUncommitted, .mixed, "nothing is answered from memory that is not committed"),
+        PlantedRule(
+            "floor-by-local-clock", .floorByLocalClock, .clocks, "no clock of one node decides what is removed"),
         PlantedRule(
             "tombstones-forgotten", .tombstonesForgotten, .losses, "a peer that was removed never comes back",
             needs: [.wipe, .oldDisk]),

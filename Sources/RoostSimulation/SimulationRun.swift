@@ -57,7 +57,7 @@ package struct SimulationRun {
         nemesis = try Nemesis(cluster: cluster, plan: plan, seed: generator.next())
         workload = Workload(
             cluster: cluster, watch: watch, history: history, seed: generator.next(),
-            patience: options.scenario.patience)
+            scenario: options.scenario)
         availability = AvailabilityWatch(cluster: cluster, isLoud: plan.isLoud)
         if plan.durability.retentionSeconds > 0 {
             let clocksJump = plan.kinds.contains { $0.kind == .clockJump }

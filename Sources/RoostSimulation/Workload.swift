@@ -23,15 +23,17 @@ package final class Workload {
     var repeatsWithin: UInt64?
     /// Mean virtual milliseconds between two deeds.
     private let pace: UInt64
+    private let prefersCalls: Bool
 
     package init(
-        cluster: SimulationCluster, watch: LogWatch, history: HistoryWatch, seed: UInt64, patience: Int = 1
+        cluster: SimulationCluster, watch: LogWatch, history: HistoryWatch, seed: UInt64, scenario: Scenario = .mixed
     ) {
         self.cluster = cluster
         self.watch = watch
         self.history = history
         generator = SeededGenerator(seed: seed)
-        pace = [80, 200, 600][Int.random(in: 0...2, using: &generator)] * UInt64(patience)
+        pace = [80, 200, 600][Int.random(in: 0...2, using: &generator)] * UInt64(scenario.patience)
+        prefersCalls = scenario.prefersCalls
         owner = UserID(foldedUsername: "user-0")
     }
 
@@ -113,6 +115,7 @@ package final class Workload {
 
     package func act() {
         leaveFrozen()
+        if prefersCalls, random(0...9) > 0 { return random(0...2) == 0 ? toggleAccount() : readAccount() }
         for _ in 0..<random(1...4) { send() }
         chat()
         switch random(0...39) {
@@ -328,8 +331,10 @@ package final class Workload {
             let record = account(name, salt: salt)
             ask {
                 await $0.propose(.createAccount(record))
-            } then: { [history] result in
-                if case .created = result { history.created(record) }
+            } then: { [watch, history] result in
+                guard case .created = result else { return }
+                watch.made(record)
+                history.created(record)
             }
         }
     }

@@ -23,10 +23,11 @@ extension Partition {
     func answerEarly(_ batch: [Proposing]) {
         for item in batch {
             var body = item.payload
-            guard case .limited(_, let command)? = try? Command(decoding: &body),
-                case .called(_, .changeMembers) = command
-            else { continue }
-            reply(.done, to: item.origin)
+            switch try? Command(decoding: &body) {
+            case .limited(_, .called(_, .changeMembers)): reply(.done, to: item.origin)
+            case .createAccount: reply(.created(at: hlc.last), to: item.origin)
+            default: continue
+            }
         }
     }
 
