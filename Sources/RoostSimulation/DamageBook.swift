@@ -115,7 +115,10 @@ struct DamageBook {
         let disks = cluster.disks()
         if disks.count < cluster.configuration.partitions { found.append("a partition has no replica that runs") }
         for (partition, disks) in disks.sorted(by: { $0.key < $1.key }) {
-            for node in disks.lost { found.append("\(node), partition \(partition): it is not filled") }
+            let voters = disks.voters.map(\.name).joined(separator: " ")
+            for node in disks.lost {
+                found.append("\(node), partition \(partition): it is not filled; voters: \(voters)")
+            }
         }
         if found.isEmpty { hasLost = false }
         return found

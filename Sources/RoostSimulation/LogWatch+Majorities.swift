@@ -25,9 +25,14 @@ extension LogWatch {
     }
 
     private func holds(_ peer: RaftPeer, _ index: Int, _ item: Item, _ partition: PartitionID) -> Bool {
-        let disk = stores[peer.node] == peer.store ? replicas[peer.node] : shelf[peer.store]
-        guard let log = disk?[partition]?.log, log.count >= index else { return false }
+        guard let log = disk(of: peer)?[partition]?.log, log.count >= index else { return false }
         return log[index - 1] == item
+    }
+
+    /// A disk may hold a partition under one identity after the other.
+    private func disk(of peer: RaftPeer) -> [PartitionID: Replica]? {
+        if stores[peer.node]?.replicaNumber(of: peer.store) != nil { return replicas[peer.node] }
+        return shelf.first { $0.key.replicaNumber(of: peer.store) != nil }?.value
     }
 
     func standsOnMajority(_ index: Int, _ item: Item, _ partition: PartitionID) -> Bool {

@@ -10,6 +10,8 @@ extension SimulationCluster {
         package var wanted: [NodeID] = []
         /// Of these, whose present disk has no vote: blank, or being filled.
         package var lost: [NodeID] = []
+        /// By the newest committed configuration.
+        package var voters: [NodeID] = []
         /// Known to be committed, through this.
         package var committed: UInt64 = 0
     }
@@ -32,9 +34,13 @@ extension SimulationCluster {
         for (partition, view) in newest {
             let lost = view.wanted.filter { node in
                 guard let store = stores[node] else { return true }
-                return !(view.voters ?? []).contains(RaftPeer(node: node, store: store))
+                return !(view.voters ?? []).contains {
+                    $0.node == node && store.replicaNumber(of: $0.store) != nil
+                }
             }
-            found[partition] = Disks(wanted: view.wanted, lost: lost, committed: committed[partition] ?? 0)
+            found[partition] = Disks(
+                wanted: view.wanted, lost: lost, voters: (view.voters ?? []).map(\.node),
+                committed: committed[partition] ?? 0)
         }
         return found
     }

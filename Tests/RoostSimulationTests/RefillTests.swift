@@ -47,6 +47,28 @@ import Testing
         world.expectWhole()
     }
 
+    /// Its clock shows the second in which its former life began: the others tell it that this epoch is taken.
+    @Test(arguments: World.seeds(3)) func aBlankNodeDoesNotTakeItsFormerEpoch(seed: UInt64) throws {
+        let world = try World(seed: seed)
+        _ = try world.busy()
+        let lost = world.node(3)
+        let ada = try world.device("ada", "tablet", at: lost)
+        world.run(2_000)
+        try world.cluster.wipe(lost)
+        ada.connect(to: world.node(1))
+        world.cluster.setWallOffset(lost, -Int64(world.cluster.executor.now / 1_000))
+        world.run(1_000)
+        try world.cluster.start(lost)
+        #expect(world.run(30_000) { world.isFilled })
+        world.run(10_000)
+        let truth = world.cluster.nodeIDs.flatMap { id in world.cluster.onNode(id) { $0.ownSessions() } ?? [] }.sorted()
+        for id in world.cluster.nodeIDs {
+            let view = (world.cluster.onNode(id) { $0.presenceView() } ?? []).sorted()
+            #expect(view == truth, "seed \(seed): \(id)")
+        }
+        world.expectWhole()
+    }
+
     /// A node hears late that another came back blank: as leader it takes the learner for lost, and must let it come
     /// back.
     @Test(arguments: World.seeds(3)) func aLinkThatIsOutOfDateShutsNobodyOut(seed: UInt64) throws {

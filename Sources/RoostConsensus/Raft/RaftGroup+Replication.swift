@@ -124,6 +124,7 @@ extension RaftGroup {
         if mayHibernate(now) {
             hibernate(now, &actions)
         } else {
+            heartbeatDeadline = now + options.heartbeatInterval
             broadcastHeartbeat(now, &actions)
         }
     }
@@ -151,7 +152,8 @@ extension RaftGroup {
             return
         }
         round += 1
-        heartbeatDeadline = now + options.heartbeatInterval
+        // A round for reads does not put off the tick: it is there for more than heartbeats.
+        if heartbeatDeadline == nil { heartbeatDeadline = now + options.heartbeatInterval }
         reads.start(round: round, commitIndex: commitIndex, termStart: termStart)
         for position in peers.indices { sendHeartbeat(position, hibernate: false, &actions) }
     }

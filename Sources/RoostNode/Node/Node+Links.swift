@@ -49,6 +49,7 @@ extension Node {
         swim.receive(
             .linkUp(link.node, epoch: link.epoch, address: link.address), now: context.clock.now(), into: &swimActions)
         perform(swimActions)
+        remindOfFormerLife(link)
         for partition in sortedPartitions { partition.onCore { $0.receive(.peerReachable(link.node)) } }
         if phase == .draining { send(control: .draining, to: link.node) }
         linksChanged()
@@ -56,6 +57,18 @@ extension Node {
         tellFitness(to: link.node)
         reopenStreams()
         for id in partitionsLed(by: link.node) { resendCalls(of: id) }
+    }
+
+    /// A node with a blank disk knows no epoch of its former life, and in the same one what it says of itself would be taken
+    /// for that life's: it hears of an incarnation that it never had, and raises its epoch.
+    private func remindOfFormerLife(_ link: LinkPeer) {
+        guard let former = disksSeen.updateValue(link.store, forKey: link.node), former != link.store,
+            let known = swim.state(of: link.node), known.epoch >= link.epoch
+        else { return }
+        let life = MemberRumour(
+            node: link.node, epoch: known.epoch, incarnation: known.incarnation + 1, status: .alive,
+            address: link.address)
+        send(control: .swim(SwimMessage(body: .ping(sequence: 0), rumours: [life])), to: link.node)
     }
 
     func unlinked(_ node: NodeID, reason: String) {

@@ -41,6 +41,8 @@ package actor Node {
 
     // Others.
     var peers: [NodeID: Peer] = [:]
+    /// The disk that each had when its link last came up.
+    var disksSeen: [NodeID: StoreID] = [:]
     /// With whom each linked node has links itself.
     var reaches: [NodeID: Set<NodeID>] = [:]
     /// Linked nodes that take no leadership.

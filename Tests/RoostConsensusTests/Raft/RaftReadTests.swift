@@ -41,6 +41,21 @@ import Testing
         #expect(lab[1].ready.map(\.id) == [1])
     }
 
+    /// Rounds for reads carry no entries, and do not keep the leader from asking again for what got lost.
+    @Test func manyReadsDoNotPutOffTheTick() {
+        var lab = RaftLab(voters: 3)
+        lab.elect(1)
+        lab.settle()
+        lab.propose(1, "a")
+        lab.queue.removeAll { $0.to == RaftPeer(3) }
+        for id in 1...60 {
+            lab.receive(1, .readIndex(id: UInt64(id)))
+            lab.run(milliseconds: 50)
+        }
+        #expect(lab[3].group.commitIndex == lab[1].group.commitIndex)
+        #expect(lab[1].group.commitIndex == 2)
+    }
+
     @Test func answersToOlderRoundsProveNothing() {
         var lab = RaftLab(voters: 3)
         lab.elect(1)
