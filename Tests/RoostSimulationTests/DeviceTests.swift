@@ -106,4 +106,23 @@ import Testing
         #expect(devices.allSatisfy { $0.sessions.count == 1 })
         #expect(world.cluster.checkInvariants().isEmpty)
     }
+
+    /// Acknowledgements alone are worth no sync of their own; a read that comes behind them is.
+    @Test(arguments: World.seeds(2)) func aReadDoesNotWaitForTheSyncOfCursors(seed: UInt64) throws {
+        let world = try World(seed: seed, partitions: 1)
+        let group = try world.conversation(.group, "ada", "bob")
+        let ada = try world.device("ada", "phone", at: world.node(1))
+        try world.device("bob", "phone", at: world.node(2))
+        let user = try world.user("ada")
+        for round in 0..<6 {
+            ada.send(to: group, "a")
+            for _ in 0..<20 {
+                world.run(100)
+                let asked = world.cluster.executor.now
+                #expect(world.read(.account(user)) != nil)
+                let took = (world.cluster.executor.now - asked) / 1_000_000
+                #expect(took < 500, "seed \(seed), round \(round): \(took) ms")
+            }
+        }
+    }
 }

@@ -209,6 +209,7 @@ actor Partition {
         case .readReady(let read, let index):
             provenReads.append((index, read))
             serveReads()
+            hurryEntry()
         case .readFailed(let read):
             failRead(read)
         case .roleChanged(let role, let term, let leader):
@@ -223,6 +224,14 @@ actor Partition {
                 partition: id, term: raft.term, store: peer.store, confirmed: confirmed)
             node.onCore { $0.send(control: .repair(message), to: peer.node) }
         }
+    }
+
+    /// A read waits for an entry whose sync has time, and which others have synced and committed: now it has none any more.
+    private func hurryEntry() {
+        guard let first = provenReads.first, first.index > state.appliedIndex, waitingEntry > state.appliedIndex
+        else { return }
+        waitingEntry = 0
+        node.onCore { $0.write(PartitionWrite(partition: self.id), urgent: true) {} }
     }
 
     /// - Parameter paced: for a replica that is behind, which must not slow the others.
