@@ -17,18 +17,19 @@ import Testing
         return options
     }
 
-    @Test(arguments: World.seeds(10)) func everyPromiseHolds(seed: UInt64) throws {
+    @Test(arguments: UInt64(1)...120) func everyPromiseHolds(seed: UInt64) throws {
         let report = try Self.run(seed, Self.short(.mixed))
         #expect(report.breaches.isEmpty, "roost simulate --seed \(seed) --virtual-seconds 8: \(report.breaches)")
         #expect(report.accepted > 0 && report.delivered > 0, "seed \(seed)")
     }
 
-    @Test(arguments: [Scenario.brutal, .crashes, .partitions, .pauses, .clocks, .disks])
-    func everyPromiseHoldsUnder(scenario: Scenario) throws {
-        let report = try Self.run(101, Self.short(scenario))
+    @Test(arguments: Scenario.allCases, UInt64(101)...108) func everyPromiseHoldsUnder(scenario: Scenario, seed: UInt64)
+        throws
+    {
+        let report = try Self.run(seed, Self.short(scenario))
         #expect(
             report.breaches.isEmpty,
-            "roost simulate --seed 101 --scenario \(scenario.rawValue) --virtual-seconds 8: \(report.breaches)")
+            "roost simulate --seed \(seed) --scenario \(scenario.rawValue) --virtual-seconds 8: \(report.breaches)")
     }
 
     @Test func theSameSeedIsTheSameRun() throws {
