@@ -22,6 +22,7 @@ let nioWebSocket: Target.Dependency = .product(name: "NIOWebSocket", package: "s
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
 let deque: Target.Dependency = .product(name: "DequeModule", package: "swift-collections")
 let ordered: Target.Dependency = .product(name: "OrderedCollections", package: "swift-collections")
+let nioSSL: Target.Dependency = .product(name: "NIOSSL", package: "swift-nio-ssl")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 
 let package = Package(
@@ -32,6 +33,9 @@ let package = Package(
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
+        .package(url: "https://github.com/apple/swift-certificates", from: "1.21.1"),
+        .package(url: "https://github.com/apple/swift-asn1", from: "1.7.4"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
@@ -70,7 +74,10 @@ let package = Package(
             name: "RoostServer",
             dependencies: [
                 "RoostModel", "RoostProtocol", "RoostCluster", "RoostConsensus", "RoostStorage", "RoostNode", nioCore,
-                nioPosix, nioHTTP1, nioConcurrency, logging, crypto,
+                nioPosix, nioHTTP1, nioConcurrency, nioSSL, logging, crypto,
+                .product(name: "NIOTLS", package: "swift-nio"),
+                .product(name: "X509", package: "swift-certificates"),
+                .product(name: "SwiftASN1", package: "swift-asn1"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "CryptoExtras", package: "swift-crypto"),
@@ -132,7 +139,7 @@ let package = Package(
             name: "RoostServerTests",
             dependencies: [
                 "RoostModel", "RoostProtocol", "RoostCluster", "RoostStorage", "RoostNode", "RoostServer", nioCore,
-                nioPosix, nioHTTP1, nioConcurrency, logging, crypto,
+                nioPosix, nioHTTP1, nioConcurrency, nioSSL, logging, crypto,
             ], swiftSettings: settings),
         .testTarget(
             name: "RoostClientTests",

@@ -7,10 +7,9 @@ struct Roost: AsyncParsableCommand {
         commandName: "roost",
         abstract: "A distributed messaging server: the cluster, its operator's tools and a client.",
         subcommands: [
-            UpCommand.self, NodeCommand.self, StatusCommand.self, LeaveCommand.self, RemoveCommand.self,
-            UsersCommand.self, RegisterCommand.self, LoginCommand.self, WebSocketCommand.self, CallCommand.self,
-            BenchCommand.self, RecoverCommand.self,
-            SimulateCommand.self, TortureCommand.self,
+            UpCommand.self, NodeCommand.self, CertsCommand.self, StatusCommand.self, LeaveCommand.self,
+            RemoveCommand.self, UsersCommand.self, RegisterCommand.self, LoginCommand.self, WebSocketCommand.self,
+            CallCommand.self, BenchCommand.self, RecoverCommand.self, SimulateCommand.self, TortureCommand.self,
         ])
 
     static func main() async {

@@ -22,6 +22,8 @@ package struct ClusterConfig: Sendable, Equatable {
             self.dataDirectory = dataDirectory
         }
         package var peerAddress: String { "\(host):\(peerPort)" }
+        /// Absolute.
+        package func certificates(_ security: Security) -> String { security.certificates ?? dataDirectory + "/tls" }
     }
 
     package struct Limits: Sendable, Equatable {
@@ -98,6 +100,21 @@ package struct ClusterConfig: Sendable, Equatable {
         package var adminToken: String?
         /// Absolute; nil where the cluster has no secret, and then nobody can join it.
         package var clusterSecretFile: String?
+        /// Between nodes, with certificates of the cluster's CA at both ends.
+        package var peerTLS = true
+        /// Absolute; nil: `tls` in the node's data directory. It holds `ca.pem`, `{node}.pem` and `{node}.key`.
+        package var certificates: String?
+        /// Absolute, both or none: certificate chain and key of the client port, which speaks TLS then.
+        package var clientCertificate: String?
+        package var clientKey: String?
+        /// The same for the admin port.
+        package var adminCertificate: String?
+        package var adminKey: String?
+        /// Between two looks at whether a certificate's file has changed.
+        package var certificateCheckSeconds = 30
+        /// Absolute; not in the file: the directory of a CA out of which nodes get their certificates by themselves.
+        /// Nil where an operator issues them.
+        package var localAuthority: String?
         package init() {}
     }
 

@@ -69,6 +69,8 @@ public struct HandshakeRefusal: Error, Sendable, Equatable {
         case notTakenIn = 12
         /// The node is not taken in now; asking again may help.
         case notTakenInNow = 13
+        /// The certificate shown is of another node than the one that the other end says it is.
+        case certificate = 14
     }
     public var code: Code
     /// For the log of the other end; at most 255 bytes of UTF-8.

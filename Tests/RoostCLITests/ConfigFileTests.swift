@@ -69,7 +69,7 @@ import Testing
         }
         check(ClusterConfig.Limits(), ConfigKnobs.limits)
         check(ClusterConfig.Timing(), ConfigKnobs.timing)
-        check(ClusterConfig.Security(), ConfigKnobs.security, others: 3)
+        check(ClusterConfig.Security(), ConfigKnobs.security, others: 10)
         check(ClusterConfig.Durability(), ConfigKnobs.durability)
     }
 

@@ -70,7 +70,7 @@ import Testing
         return await JoinClient.ask(
             link.address,
             hello: JoinHello(minVersion: 1, maxVersion: 1, cluster: cluster, member: Self.member), secret: secret,
-            group: group)
+            tls: nil, group: group)
     }
 
     @Test func joining() async throws {

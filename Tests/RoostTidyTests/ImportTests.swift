@@ -29,7 +29,7 @@ import Testing
             [
                 "NIOCore", "NIOPosix", "NIOHTTP1", "NIOConcurrencyHelpers", "Hummingbird", "HTTPTypes", "JWTKit",
                 "Crypto", "CryptoExtras", "Logging", "DequeModule", "OrderedCollections", "Foundation",
-                "FoundationEssentials", "Dispatch", "Synchronization",
+                "FoundationEssentials", "Dispatch", "Synchronization", "NIOSSL", "NIOTLS", "X509", "SwiftASN1",
             ]
         ),
         (

@@ -2,6 +2,7 @@ internal import ArgumentParser
 internal import Foundation
 internal import RoostClient
 internal import RoostNode
+internal import RoostServer
 
 struct StatusCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -46,7 +47,9 @@ struct StatusCommand: AsyncParsableCommand {
 
 /// The cluster as text.
 enum StatusTable {
-    static func lines(cluster: JSONValue, partitions: JSONValue, links: JSONValue) -> [String] {
+    static func lines(
+        cluster: JSONValue, partitions: JSONValue, links: JSONValue, now: Date = Date()
+    ) -> [String] {
         let asked = cluster["node_id"]?.stringValue ?? "?"
         let ring = cluster["ring"]
         let partitions = partitions.arrayValue ?? []
@@ -77,6 +80,7 @@ enum StatusTable {
         lines.append("")
         lines.append(summary(partitions, unsettled: cluster["unsettled_partitions"]?.intValue ?? 0))
         if let storage = cluster["storage"] { lines.append("\(asked)'s database: \(summary(storage: storage))") }
+        lines += certificates(cluster["certificates"]?.arrayValue ?? [], asked, now)
         let peers = linkRows(links)
         if !peers.isEmpty {
             lines.append("")
@@ -114,6 +118,17 @@ enum StatusTable {
         let last = storage["scrub"]?["last_pass_at"]?.stringValue
         parts.append("\(text(storage["scrub"]?["percent"])) % checked" + (last.map { ", all of it at \($0)" } ?? ""))
         return parts.joined(separator: "; ")
+    }
+
+    /// Of those that are to be renewed soon, or are too old already.
+    private static func certificates(_ all: [JSONValue], _ node: String, _ now: Date) -> [String] {
+        all.compactMap { certificate in
+            guard let end = certificate["expires_at"]?.doubleValue else { return nil }
+            let days = Int(((end - now.timeIntervalSince1970) / 86_400).rounded(.down))
+            guard days < LocalAuthority.renewalDays else { return nil }
+            let what = "\(node)'s certificate \"\(text(certificate["kind"]))\""
+            return days < 0 ? "\(what) HAS EXPIRED" : "\(what) EXPIRES in \(days) days: renew it"
+        }
     }
 
     /// Peer, connected, round trip, queue.

@@ -1,5 +1,7 @@
 internal import ArgumentParser
 internal import Foundation
+internal import RoostNode
+internal import RoostServer
 
 struct UpCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -15,8 +17,13 @@ struct UpCommand: AsyncParsableCommand {
     func run() async throws {
         let loaded = try config.load()
         let path = URL(fileURLWithPath: config.config ?? ConfigOptions.defaultPath).standardizedFileURL.path
-        let secret = try UpSecret.path(for: loaded)
-        let code = await UpRunner(config: loaded, configPath: path, secretPath: secret, logLevel: logLevel).run()
+        let security = loaded.security
+        // With TLS between nodes their certificates prove what the secret would.
+        let secret = security.peerTLS ? security.clusterSecretFile : try UpSecret.path(for: loaded)
+        let runner = UpRunner(
+            config: loaded, configPath: path, secretPath: secret,
+            authorityPath: security.peerTLS ? LocalAuthority.directory(of: loaded.nodes) : nil, logLevel: logLevel)
+        let code = await runner.run()
         if code != 0 { throw ExitCode(code) }
     }
 }

@@ -2,6 +2,7 @@ internal import ArgumentParser
 internal import Foundation
 internal import RoostModel
 internal import RoostNode
+internal import RoostServer
 
 /// A node that stands in no file says by options where it listens and keeps its data.
 struct OwnNodeOptions: ParsableArguments {
@@ -10,6 +11,15 @@ struct OwnNodeOptions: ParsableArguments {
 
     @Option(help: "The file with the cluster's secret (default: security.cluster_secret_file of the file).")
     var clusterSecretFile: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Get this node's certificate from the CA in this directory, which is made where there is none.",
+            visibility: .hidden))
+    var certificateAuthority: String?
+
+    @Option(help: "The directory with ca.pem, ID.pem and ID.key (default: security.certificates, or tls in its data).")
+    var certificates: String?
 
     @Option(
         help:
@@ -34,6 +44,11 @@ struct OwnNodeOptions: ParsableArguments {
         let file = isGiven ? try options.loadIfPresent() : try options.load()
         var config = file ?? ClusterConfig(cluster: "", replication: 1, nodes: [])
         if let clusterSecretFile { config.security.clusterSecretFile = path(clusterSecretFile) }
+        if let certificates {
+            config.security.certificates = path(certificates)
+            config.security.localAuthority = nil
+        }
+        if let certificateAuthority { config.security.localAuthority = path(certificateAuthority) }
         let listed = config.node(id)
         guard isGiven || listed != nil else {
             throw Failure("nodes: there is no node with the id \"\(id)\"; a new one comes with --join", .configuration)
@@ -44,6 +59,7 @@ struct OwnNodeOptions: ParsableArguments {
             peerPort: try port(peerPort ?? listed?.peerPort, "--peer-port"),
             adminPort: try port(adminPort ?? listed?.adminPort, "--admin-port"),
             dataDirectory: dataDir.map(path) ?? listed?.dataDirectory ?? path("data/\(id)"))
+        if !ConfigFile.isLoopback(own.host), certificateAuthority == nil { config.security.localAuthority = nil }
         if let place = config.nodes.firstIndex(where: { $0.id == id }) {
             config.nodes[place] = own
         } else {

@@ -7,7 +7,8 @@ internal import RoostNode
 final class UpRunner: @unchecked Sendable {
     private let config: ClusterConfig
     private let configPath: String
-    private let secretPath: String
+    private let secretPath: String?
+    private let authorityPath: String?
     private let logLevel: String
     private let queue = DispatchQueue(label: "roost.up")
     private var supervisor: Supervisor
@@ -22,7 +23,8 @@ final class UpRunner: @unchecked Sendable {
     /// Beyond the nodes' own deadline for draining.
     private static let graceMilliseconds: UInt64 = 5_000
 
-    init(config: ClusterConfig, configPath: String, secretPath: String, logLevel: String) {
+    init(config: ClusterConfig, configPath: String, secretPath: String?, authorityPath: String?, logLevel: String) {
+        self.authorityPath = authorityPath
         self.secretPath = secretPath
         self.config = config
         self.configPath = configPath
@@ -111,13 +113,14 @@ final class UpRunner: @unchecked Sendable {
 
     private func spawn(_ node: Int) {
         splitters[node] = [LineSplitter(), LineSplitter()]
+        var arguments = [
+            "node", "--id", name(node), "--config", configPath, "--log-level", logLevel, "--exit-with-parent",
+        ]
+        if let secretPath { arguments += ["--cluster-secret-file", secretPath] }
+        if let authorityPath { arguments += ["--certificate-authority", authorityPath] }
         do {
             children[node] = try SupervisedProcess(
-                executable: "/proc/self/exe",
-                arguments: [
-                    "node", "--id", name(node), "--config", configPath, "--log-level", logLevel, "--exit-with-parent",
-                    "--cluster-secret-file", secretPath,
-                ],
+                executable: "/proc/self/exe", arguments: arguments,
                 output: { kind, data in self.queue.async { self.took(data, kind, from: node) } },
                 exited: { exit in self.queue.async { self.exited(node, exit) } })
         } catch {

@@ -12,14 +12,15 @@ package struct AdminAPI: HTTPService {
     /// - Parameter token: what a bearer must know of everything but the health checks; nil where the port is on
     ///   loopback.
     package init(
-        node: any NodeService, passwords: PasswordHasher, token: String?, loop: LoopMonitor, logger: Logger
+        node: any NodeService, passwords: PasswordHasher, token: String?, loop: LoopMonitor,
+        certificates: NodeCertificates? = nil, logger: Logger
     ) {
         self.node = node
         let table = RouteTable()
         HealthRoutes(node: node).add(to: table)
         table.seal()
-        MetricsRoutes(node: node, loop: loop).add(to: table)
-        ClusterRoutes(node: node).add(to: table)
+        MetricsRoutes(node: node, loop: loop, certificates: certificates).add(to: table)
+        ClusterRoutes(node: node, certificates: certificates).add(to: table)
         AdminUserRoutes(node: node, passwords: passwords).add(to: table)
         AdminConversationRoutes(node: node).add(to: table)
         AdminMessageRoutes(node: node).add(to: table)

@@ -1,3 +1,4 @@
+internal import Foundation
 internal import Hummingbird
 internal import RoostModel
 internal import RoostNode
@@ -9,6 +10,7 @@ struct ClusterRoutes {
     private static let maxPage: UInt32 = 10_000
 
     let node: any NodeService
+    var certificates: NodeCertificates?
 
     func add(to table: RouteTable) {
         table.get("/admin/cluster") { _, _ in cluster(await node.view()) }
@@ -63,6 +65,13 @@ struct ClusterRoutes {
                     }
                 }
                 $0.field("online_devices", view.onlineDevices)
+                $0.key("certificates")
+                $0.array(certificates?.expiries ?? []) { json, expiry in
+                    json.object {
+                        $0.field("kind", expiry.kind)
+                        $0.field("expires_at", Int(expiry.date.timeIntervalSince1970))
+                    }
+                }
                 $0.key("storage")
                 $0.storage(view.storage)
                 $0.key("members")

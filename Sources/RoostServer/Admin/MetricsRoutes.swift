@@ -1,3 +1,4 @@
+internal import Foundation
 internal import HTTPTypes
 internal import Hummingbird
 internal import NIOCore
@@ -7,15 +8,28 @@ internal import RoostNode
 struct MetricsRoutes {
     let node: any NodeService
     let loop: LoopMonitor
+    var certificates: NodeCertificates?
 
     func add(to table: RouteTable) {
         table.get("/metrics") { _, _ in
             var families = await node.metrics().families
             families += process()
+            if let family = expiries() { families.append(family) }
             return Response(
                 status: .ok, headers: [.contentType: "text/plain; version=0.0.4; charset=utf-8"],
                 body: ResponseBody(byteBuffer: ByteBuffer(string: PrometheusText.write(families))))
         }
+    }
+
+    private func expiries() -> MetricsView.Family? {
+        guard let all = certificates?.expiries, !all.isEmpty else { return nil }
+        return MetricsView.Family(
+            name: "roost_certificate_expiry_timestamp_seconds",
+            help: "Until when a certificate is valid, UNIX seconds.",
+            kind: .gauge,
+            samples: all.map {
+                MetricsView.Sample(labels: [("kind", $0.kind)], value: $0.date.timeIntervalSince1970.rounded(.down))
+            })
     }
 
     private func process() -> [MetricsView.Family] {

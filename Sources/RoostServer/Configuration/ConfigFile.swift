@@ -48,27 +48,13 @@ package enum ConfigFile {
         try knobs(&root, "timing", ConfigKnobs.timing, &config.timing)
         try knobs(&root, "durability", ConfigKnobs.durability, &config.durability)
         try knobs(&root, "security", ConfigKnobs.security, &config.security) { section, security throws(ConfigError) in
-            if let host = try section.optionalString("admin_host") {
-                guard isHost(host) else { throw section.failure("admin_host", hostRule) }
-                security.adminHost = host
-            }
-            if let token = try section.optionalString("admin_token") {
-                guard token.utf8.count >= 16, token.utf8.allSatisfy({ (0x21...0x7e).contains($0) }) else {
-                    throw section.failure("admin_token", "must be 16 or more printable ASCII characters without spaces")
-                }
-                security.adminToken = token
-            }
-            if let path = try section.optionalString("cluster_secret_file") {
-                guard !path.isEmpty, !path.utf8.contains(0) else {
-                    throw section.failure("cluster_secret_file", "must be a path")
-                }
-                let base = URL(fileURLWithPath: directory, isDirectory: true)
-                security.clusterSecretFile =
-                    URL(fileURLWithPath: path, relativeTo: base).standardizedFileURL.path
-            }
+            try SecurityKeys.read(&section, &security, directory: directory)
         }
         try root.finish()
         try checkTogether(config)
+        if config.security.certificates == nil, nodes.allSatisfy({ isLoopback($0.host) }) {
+            config.security.localAuthority = LocalAuthority.directory(of: nodes)
+        }
         return config
     }
 
@@ -158,12 +144,12 @@ package enum ConfigFile {
     }
 
     private static let nameRule = "must be 1 to 64 letters, digits, '.', '_' or '-'"
-    private static let hostRule = "must be a host name or an IP address"
+    static let hostRule = "must be a host name or an IP address"
 
     private static func isName(_ text: String) -> Bool { DeviceID(text) != nil }
 
     /// A DNS name, an IPv4 or an IPv6 address (without brackets).
-    private static func isHost(_ text: String) -> Bool {
+    static func isHost(_ text: String) -> Bool {
         if text.contains(":") {
             return text.utf8.count <= 45 && text.allSatisfy { $0.isASCII && $0.isHexDigit || $0 == ":" || $0 == "." }
                 && text.count { $0 == ":" } >= 2

@@ -66,6 +66,7 @@ package enum ConfigKnobs {
             .init("scrypt_log_n", \.scryptLogN, 10...20),
             .init("scrypt_threads", \.scryptThreads, 1...64),
             .init("max_queued_password_checks", \.maxQueuedPasswordChecks, 1...100_000),
+            .init("certificate_check_seconds", \.certificateCheckSeconds, 1...3_600),
         ]
     }
 

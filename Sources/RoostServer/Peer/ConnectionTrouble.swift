@@ -15,7 +15,7 @@ enum ConnectionTrouble {
         case ChannelError.eof, ChannelError.ioOnClosedChannel, ChannelError.alreadyClosed, ChannelError.inputClosed,
             ChannelError.outputClosed:
             return "closed by the other end"
-        default: return "\(error)"
+        default: return TLSTrouble.text(error) ?? "\(error)"
         }
     }
 

@@ -1,5 +1,6 @@
 package import NIOCore
 internal import NIOPosix
+internal import NIOTLS
 internal import RoostModel
 package import RoostNode
 package import RoostProtocol
@@ -11,7 +12,8 @@ package enum JoinClient {
 
     /// - Returns: what the node is given, or why not.
     package static func ask(
-        _ address: String, hello: JoinHello, secret: ClusterSecret, group: any EventLoopGroup
+        _ address: String, hello: JoinHello, secret: ClusterSecret?, tls: PeerTLS?,
+        group: any EventLoopGroup
     ) async -> Result<JoinGrant, RingRefusal> {
         guard let (host, port) = PeerLink.split(address) else {
             return .failure(RingRefusal("\"\(address)\" is not host:port", retry: false))
@@ -23,8 +25,10 @@ package enum JoinClient {
                 .connectTimeout(.seconds(5))
                 .channelInitializer { channel in
                     channel.eventLoop.makeCompletedFuture {
-                        let handler = JoinHandler(hello: hello, secret: secret, promise: promise)
-                        try channel.pipeline.syncOperations.addHandler(handler)
+                        let pipeline = channel.pipeline.syncOperations
+                        if let tls { try pipeline.addHandler(tls.dialling()) }
+                        try pipeline.addHandler(
+                            JoinHandler(hello: hello, secret: secret, isSecured: tls != nil, promise: promise))
                     }
                 }
                 .connect(host: host, port: port).get()
@@ -52,19 +56,33 @@ private final class JoinHandler: ChannelInboundHandler {
 
     private let hello: JoinHello
     private let promise: EventLoopPromise<JoinGrant>
-    private var exchange: SecretExchange
-    private var isProven = false
+    private var exchange: SecretExchange?
+    /// With TLS, whose certificates prove it: nothing is said before.
+    private let isSecured: Bool
+    private var isProven: Bool
     private var buffer = ByteBuffer()
 
-    init(hello: JoinHello, secret: ClusterSecret, promise: EventLoopPromise<JoinGrant>) {
+    init(hello: JoinHello, secret: ClusterSecret?, isSecured: Bool, promise: EventLoopPromise<JoinGrant>) {
         self.hello = hello
         self.promise = promise
-        exchange = SecretExchange(secret, dials: true)
-        exchange.ownWord = .join(hello)
+        self.isSecured = isSecured
+        exchange = secret.map { SecretExchange($0, dials: true) }
+        exchange?.ownWord = .join(hello)
+        isProven = secret == nil
     }
 
     func channelActive(context: ChannelHandlerContext) {
-        write([.join(hello), .challenge(exchange.challenge)], context)
+        if !isSecured { ask(context) }
+        context.fireChannelActive()
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if case TLSUserEvent.handshakeCompleted? = event as? TLSUserEvent { ask(context) }
+        context.fireUserInboundEventTriggered(event)
+    }
+
+    private func ask(_ context: ChannelHandlerContext) {
+        write([.join(hello)] + (exchange.map { [.challenge($0.challenge)] } ?? []), context)
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -79,9 +97,9 @@ private final class JoinHandler: ChannelInboundHandler {
 
     private func take(_ frame: HandshakeFrame, _ context: ChannelHandlerContext) {
         switch frame {
-        case .challenge(let bytes): exchange.theirChallenge = bytes
+        case .challenge(let bytes): exchange?.theirChallenge = bytes
         case .proof(let bytes):
-            guard exchange.accepts(bytes), let proof = exchange.proof else {
+            guard let exchange, exchange.accepts(bytes), let proof = exchange.proof else {
                 return end(RingRefusal("the node there has another cluster secret", retry: false), context)
             }
             isProven = true

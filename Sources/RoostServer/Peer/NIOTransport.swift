@@ -13,11 +13,13 @@ package final class NIOTransport: Transport {
 
     /// Must be called on `loop`.
     package init(
-        loop: any EventLoop, limits: PeerLimits, secret: ClusterSecret? = nil, seed: UInt64, logger: Logger
+        loop: any EventLoop, limits: PeerLimits, secret: ClusterSecret? = nil, tls: PeerTLS? = nil, seed: UInt64,
+        logger: Logger
     ) {
         self.loop = loop
         links = NIOLoopBound(
-            PeerLinks(loop: loop, limits: limits, secret: secret, seed: seed, logger: logger), eventLoop: loop)
+            PeerLinks(loop: loop, limits: limits, secret: secret, tls: tls, seed: seed, logger: logger),
+            eventLoop: loop)
     }
 
     /// Listens, and dials the nodes with a higher id.
@@ -32,7 +34,9 @@ package final class NIOTransport: Transport {
             .childChannelOption(.recvAllocator, value: PeerLinks.recvAllocator)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(PeerLaneHandler(accepting: links.value))
+                    let pipeline = channel.pipeline.syncOperations
+                    if let tls = links.value.tls { try pipeline.addHandler(tls.accepting()) }
+                    try pipeline.addHandler(PeerLaneHandler(accepting: links.value))
                 }
             }
             .bind(host: host, port: port).get()

@@ -1,5 +1,6 @@
 internal import Logging
 internal import NIOCore
+internal import NIOTLS
 internal import RoostCluster
 internal import RoostModel
 internal import RoostNode
@@ -39,6 +40,8 @@ final class PeerLaneHandler: ChannelInboundHandler {
     private var deadline: Scheduled<Void>?
     /// Where the cluster has a secret.
     private var exchange: SecretExchange?
+    /// Whose certificate the other end has shown; nil without TLS.
+    private var certified: [String]?
     /// When bytes came last.
     private(set) var lastHeard = NIODeadline.now()
 
@@ -81,15 +84,39 @@ final class PeerLaneHandler: ChannelInboundHandler {
             guard links.beginHandshake() else { return end("too many handshakes are under way") }
             counted = true
         }
-        if case .dialled(_, let lane) = phase {
-            guard let hello = links.hello(lane: lane) else { return end("this node is going down") }
-            exchange?.ownWord = .hello(hello)
-            write([.hello(hello)] + (exchange.map { [.challenge($0.challenge)] } ?? []))
-        }
+        if links.tls == nil { greet() }
         let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
         deadline = context.eventLoop.scheduleTask(in: links.limits.handshake) {
             bound.value.tookTooLong()
         }
+    }
+
+    /// The dialling end's first word; with TLS once that has shaken hands.
+    private func greet() {
+        guard case .dialled(_, let lane) = phase else { return }
+        guard let hello = links.hello(lane: lane) else { return end("this node is going down") }
+        exchange?.ownWord = .hello(hello)
+        write([.hello(hello)] + (exchange.map { [.challenge($0.challenge)] } ?? []))
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if case TLSUserEvent.handshakeCompleted? = event as? TLSUserEvent { secured(context) }
+        context.fireUserInboundEventTriggered(event)
+    }
+
+    private func secured(_ context: ChannelHandlerContext) {
+        do throws(CertificateError) {
+            let names = try PeerTLS.names(of: context.channel)
+            if let dialledNode, !names.contains(dialledNode.name) {
+                throw CertificateError(
+                    "the certificate there is of \(names.joined(separator: ", ")), not of \(dialledNode)")
+            }
+            certified = names
+        } catch {
+            links.warn(source, "connection closed: \(error)")
+            return end(error.description)
+        }
+        greet()
     }
 
     func channelInactive(context: ChannelHandlerContext) {
@@ -103,16 +130,22 @@ final class PeerLaneHandler: ChannelInboundHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        end(ConnectionTrouble.text(error))
+        let reason = ConnectionTrouble.text(error)
+        // Who dials a wrong port, or tries, is not told why; the operator is.
+        if case .accepted = phase, TLSTrouble.text(error) != nil {
+            links.warn(source, "connection to the peer port closed: \(reason)")
+        }
+        end(reason)
     }
 
     func close() { end("closed by this node") }
 
     private func tookTooLong() {
         switch phase {
-        case .proving where dialledNode == nil:
+        case .proving where dialledNode != nil:
+            end("the other end proves no cluster secret: see security.cluster_secret_file")
+        case .proving, .joining:
             refuse(.secret, "this cluster has a secret, and this node proves none: see security.cluster_secret_file")
-        case .proving: end("the other end proves no cluster secret: see security.cluster_secret_file")
         default: end("no handshake in time")
         }
     }
@@ -150,9 +183,20 @@ final class PeerLaneHandler: ChannelInboundHandler {
         do throws(PeerCodecError) {
             try parse()
         } catch {
+            guard !isTLS else {
+                let reason = "the other end speaks TLS, and this node does not: see security.peer_tls"
+                links.warn(source, "connection closed: \(reason)")
+                return end(reason)
+            }
             links.warn(source, "nonsense on the peer port, connection closed: \(error)")
             end("nonsense received: \(error)")
         }
+    }
+
+    /// What came begins like a handshake or an alert of TLS.
+    private var isTLS: Bool {
+        guard certified == nil, let first = buffer.getBytes(at: buffer.readerIndex, length: 2) else { return false }
+        return first == [0x16, 3] || first == [0x15, 3]
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
@@ -230,15 +274,17 @@ final class PeerLaneHandler: ChannelInboundHandler {
             write([.refuse(refusal)])
             end("refused by this node: \(refusal.text)")
         case .accept:
+            guard certified?.contains(hello.node.name) != false else {
+                return refuse(.certificate, "the certificate is not \(hello.node)'s")
+            }
             if exchange != nil {
                 exchange?.theirWord = .hello(hello)
                 phase = .proving(hello)
                 return
             }
             if answering {
-                var rest = buffer
-                if case .challenge? = try? HandshakeCodec.nextFrame(from: &rest) {
-                    return refuse(.secret, "this node has no cluster secret: see security.cluster_secret_file")
+                if isChallenged {
+                    return refuse(.secret, Self.noSecret)
                 }
                 guard let own = links.hello(lane: hello.lane) else { return end("this node is going down") }
                 write([.accept(own)])
@@ -264,6 +310,7 @@ final class PeerLaneHandler: ChannelInboundHandler {
     // MARK: The secret
 
     private func challenged(_ bytes: [UInt8]) {
+        guard exchange != nil else { return refuse(.secret, Self.noSecret) }
         guard exchange?.theirChallenge == nil else { return end("a handshake out of order") }
         exchange?.theirChallenge = bytes
         switch phase {
@@ -296,20 +343,43 @@ final class PeerLaneHandler: ChannelInboundHandler {
     // MARK: Joining
 
     private func begin(joining hello: JoinHello) {
-        guard exchange != nil else {
+        if let certified, !certified.contains(hello.member.node.name) {
+            return refuse(.certificate, "the certificate is not \(hello.member.node)'s")
+        }
+        guard exchange == nil else {
+            exchange?.theirWord = .join(hello)
+            phase = .joining(hello)
+            return
+        }
+        // Then the certificate is the proof.
+        guard certified != nil else {
             return refuse(
                 .secret, "this node has no cluster secret, without which nobody joins: see security.cluster_secret_file"
             )
         }
-        exchange?.theirWord = .join(hello)
+        guard !isChallenged else { return refuse(.secret, Self.noSecret) }
         phase = .joining(hello)
+        takeIn(hello)
     }
 
-    /// The node decides, which takes as long as its leaders do.
+    private static let noSecret = "this node has no cluster secret: see security.cluster_secret_file"
+
+    /// Whether the dialling end has sent a challenge behind its first word.
+    private var isChallenged: Bool {
+        var rest = buffer
+        if case .challenge? = try? HandshakeCodec.nextFrame(from: &rest) { return true }
+        return false
+    }
+
     private func proved(_ hello: JoinHello, _ bytes: [UInt8]) {
         guard let exchange, exchange.accepts(bytes) else {
             return refuse(.secret, "\(hello.member.node) has another cluster secret")
         }
+        takeIn(hello)
+    }
+
+    /// The node decides, which takes as long as its leaders do.
+    private func takeIn(_ hello: JoinHello) {
         deadline?.cancel()
         if let refusal = links.judge(hello) { return refuse(refusal.code, refusal.text) }
         guard let context, let events = links.events else { return end("this node is going down") }

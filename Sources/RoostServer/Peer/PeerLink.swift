@@ -228,7 +228,9 @@ final class PeerLink {
                     guard round == nil || link.register(handler, round: round) else {
                         throw ChannelError.connectPending
                     }
-                    try channel.pipeline.syncOperations.addHandler(handler)
+                    let pipeline = channel.pipeline.syncOperations
+                    if let tls = links.tls { try pipeline.addHandler(tls.dialling()) }
+                    try pipeline.addHandler(handler)
                 }
             }
             .connect(host: host, port: port)

@@ -14,6 +14,8 @@ final class PeerLinks {
     let logger: Logger
     /// Nil where the cluster has none: then any node of its ids is believed.
     let secret: ClusterSecret?
+    /// Nil where links are in plain text.
+    let tls: PeerTLS?
     private(set) var events: (any LinkEvents)?
     private var links: [NodeID: PeerLink] = [:]
     private var generator: SeededGenerator
@@ -24,8 +26,11 @@ final class PeerLinks {
     /// Accepted connections that have not shaken hands.
     private var handshakes = 0
 
-    init(loop: any EventLoop, limits: PeerLimits, secret: ClusterSecret?, seed: UInt64, logger: Logger) {
+    init(
+        loop: any EventLoop, limits: PeerLimits, secret: ClusterSecret?, tls: PeerTLS?, seed: UInt64, logger: Logger
+    ) {
         self.secret = secret
+        self.tls = tls
         self.loop = loop
         self.limits = limits
         self.logger = logger

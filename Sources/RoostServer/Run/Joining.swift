@@ -18,14 +18,15 @@ enum Joining {
     /// - Returns: nil where it was stopped first.
     static func run(
         _ opened: OpenedStore, config: ClusterConfig, own: ClusterConfig.Node, seed: String, secret: ClusterSecret?,
-        logger: Logger, isStopping: @Sendable () -> Bool
+        tls: PeerTLS?, logger: Logger, isStopping: @Sendable () -> Bool
     ) async throws(NodeRunError) -> NodeFacts? {
         var facts = opened.facts
         guard facts.founded == nil else { return facts }
-        guard let secret else {
+        guard secret != nil || tls != nil else {
             throw NodeRunError(
                 message:
-                    "--join: the cluster's secret is needed: --cluster-secret-file or security.cluster_secret_file",
+                    "--join: with security.peer_tls \"off\" the cluster's secret is needed: --cluster-secret-file or "
+                    + "security.cluster_secret_file",
                 exitCode: NodeRunError.configuration)
         }
         let hello = JoinHello(
@@ -34,7 +35,7 @@ enum Joining {
         var said = ""
         while !isStopping() {
             switch await JoinClient.ask(
-                seed, hello: hello, secret: secret, group: MultiThreadedEventLoopGroup.singleton)
+                seed, hello: hello, secret: secret, tls: tls, group: MultiThreadedEventLoopGroup.singleton)
             {
             case .success(let grant):
                 facts.founded = grant.record

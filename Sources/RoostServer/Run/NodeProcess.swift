@@ -16,13 +16,14 @@ final class NodeProcess: Sendable {
     private let transport: NIOTransport
     private let passwords: PasswordHasher
     private let monitor: LoopMonitor
+    private let certificates: NodeCertificates
     private let admin: HTTPListener
     private let client: HTTPListener
 
     private init(
         node: Node, own: ClusterConfig.Node, config: ClusterConfig, group: MultiThreadedEventLoopGroup,
         storage: ThreadedStorage, transport: NIOTransport, passwords: PasswordHasher, monitor: LoopMonitor,
-        admin: HTTPListener, client: HTTPListener
+        certificates: NodeCertificates, admin: HTTPListener, client: HTTPListener
     ) {
         self.node = node
         self.own = own
@@ -32,6 +33,7 @@ final class NodeProcess: Sendable {
         self.transport = transport
         self.passwords = passwords
         self.monitor = monitor
+        self.certificates = certificates
         self.admin = admin
         self.client = client
     }
@@ -59,11 +61,18 @@ final class NodeProcess: Sendable {
         }
         guard var opened = made else { return nil }
         let secret = try ClusterSecret.load(config.security.clusterSecretFile)
+        let certificates: NodeCertificates
+        do {
+            certificates = try NodeCertificates(config: config, own: own, logger: logger)
+        } catch {
+            throw NodeRunError(message: error.description, exitCode: NodeRunError.configuration)
+        }
         var config = config
         if let join {
             guard
                 let facts = try await Joining.run(
-                    opened, config: config, own: own, seed: join.seed, secret: secret, logger: logger,
+                    opened, config: config, own: own, seed: join.seed, secret: secret,
+                    tls: certificates.peer, logger: logger,
                     isStopping: isStopping)
             else { return nil }
             opened.facts = facts
@@ -76,12 +85,14 @@ final class NodeProcess: Sendable {
                 exitCode: NodeRunError.configuration)
         }
         return try await start(
-            opened, config: config, own: own, secret: secret, logger: logger, left: left, failed: failed)
+            opened, config: config, own: own, secret: secret, certificates: certificates, logger: logger,
+            left: left, failed: failed)
     }
 
     private static func start(
-        _ opened: OpenedStore, config: ClusterConfig, own: ClusterConfig.Node, secret: ClusterSecret?, logger: Logger,
-        left: @escaping @Sendable () -> Void, failed: @escaping @Sendable (String) -> Void
+        _ opened: OpenedStore, config: ClusterConfig, own: ClusterConfig.Node, secret: ClusterSecret?,
+        certificates: NodeCertificates, logger: Logger, left: @escaping @Sendable () -> Void,
+        failed: @escaping @Sendable (String) -> Void
     ) async throws(NodeRunError) -> NodeProcess {
         logger.info(
             "\(own.id) of cluster \(config.cluster) starts",
@@ -101,7 +112,8 @@ final class NodeProcess: Sendable {
         let transportSeed = seeds.next()
         let limits = PeerLimits(maxQueueBytes: config.limits.maxLinkQueueBytes)
         let made = try? await loop.submit {
-            NIOTransport(loop: loop, limits: limits, secret: secret, seed: transportSeed, logger: logger)
+            NIOTransport(
+                loop: loop, limits: limits, secret: secret, tls: certificates.peer, seed: transportSeed, logger: logger)
         }.get()
         guard let transport = made else {
             throw NodeRunError(message: "the event loop did not start", exitCode: NodeRunError.software)
@@ -122,12 +134,15 @@ final class NodeProcess: Sendable {
             logN: security.scryptLogN, threads: security.scryptThreads, maxQueued: security.maxQueuedPasswordChecks)
         let monitor = LoopMonitor()
         monitor.start(on: loop)
+        certificates.start(on: loop)
         let adminToken = ConfigFile.isLoopback(security.adminHost) ? nil : security.adminToken
         let admin = try await listen(
             security.adminHost, own.adminPort, key: "admin_port", loop, config, maxConnections: 256,
             // A drain is answered when it is over.
             extraMilliseconds: config.timing.drainMilliseconds,
-            AdminAPI(node: node, passwords: passwords, token: adminToken, loop: monitor, logger: logger))
+            AdminAPI(
+                node: node, passwords: passwords, token: adminToken, loop: monitor, certificates: certificates,
+                logger: logger))
         let client = try await listen(
             own.host, own.clientPort, key: "client_port", loop, config,
             maxConnections: config.limits.maxConnections,
@@ -136,7 +151,7 @@ final class NodeProcess: Sendable {
         await node.start()
         return NodeProcess(
             node: node, own: own, config: config, group: group, storage: storage, transport: transport,
-            passwords: passwords, monitor: monitor, admin: admin, client: client)
+            passwords: passwords, monitor: monitor, certificates: certificates, admin: admin, client: client)
     }
 
     private static func listen(
@@ -177,6 +192,7 @@ final class NodeProcess: Sendable {
         }
         await admin.stop()
         monitor.stop()
+        certificates.stop()
         await passwords.stop()
         try? await group.shutdownGracefully()
     }

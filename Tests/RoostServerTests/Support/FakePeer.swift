@@ -48,13 +48,14 @@ struct TestLink {
     static func start(
         _ node: NodeID, on group: any EventLoopGroup, peers: [NodeID: String], store: UInt64 = 1, epoch: Epoch = 1,
         cluster: String = "test", clusterID: UUID128 = .zero, limits: PeerLimits = .test, port: Int = 0,
-        secret: String? = nil, removed: [NodeID] = []
+        secret: String? = nil, tls: PeerTLS? = nil, removed: [NodeID] = []
     ) async throws -> TestLink {
         let loop = group.next()
         let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         let transport = try await loop.submit {
             NIOTransport(
-                loop: loop, limits: limits, secret: secret.flatMap { ClusterSecret($0) }, seed: 1, logger: logger)
+                loop: loop, limits: limits, secret: secret.flatMap { ClusterSecret($0) }, tls: tls, seed: 1,
+                logger: logger)
         }.get()
         let peer = FakePeer(
             LinkIdentity(

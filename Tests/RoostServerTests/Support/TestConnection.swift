@@ -15,11 +15,15 @@ final class TestConnection: Sendable {
         self.inbox = inbox
     }
 
-    static func connect(port: Int) async throws -> TestConnection {
+    /// - Parameter prepare: adds what stands nearer to the socket, such as TLS.
+    static func connect(
+        port: Int, prepare: @escaping @Sendable (any Channel) throws -> Void = { _ in }
+    ) async throws -> TestConnection {
         let inbox = Inbox()
         let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
+                    try prepare(channel)
                     try channel.pipeline.syncOperations.addHandler(Gatherer(inbox: inbox))
                 }
             }
