@@ -76,4 +76,32 @@ package struct PlantedFaults: OptionSet, Sendable, Hashable {
     package static let presenceNotWithdrawn = Self(bit: 27)
     /// A call that is not answered is not sent again.
     package static let callsNeverRetried = Self(bit: 28)
+
+    // Membership.
+    /// A node denies its death in the incarnation of which that was said.
+    package static let denialNotRaised = Self(bit: 40)
+    /// An older incarnation is as good as a newer one.
+    package static let incarnationIgnored = Self(bit: 41)
+    /// Nobody is told who is suspect or dead.
+    package static let deathsNotSpread = Self(bit: 42)
+    /// A goodbye is not noted.
+    package static let leftForgotten = Self(bit: 43)
+    /// Who is dead to another is dead here.
+    package static let deathOnTrust = Self(bit: 44)
+    /// Who hears nobody judges all the same.
+    package static let deafJudges = Self(bit: 45)
+    /// A new life of a node is taken for its former one.
+    package static let lifeIgnored = Self(bit: 46)
+
+    // Presence.
+    /// A delta is applied whether or not it continues what is here.
+    package static let presenceGapIgnored = Self(bit: 48)
+    /// A snapshot counts as whole with its first chunk.
+    package static let snapshotTorn = Self(bit: 49)
+    /// Digests are not compared.
+    package static let digestsIgnored = Self(bit: 50)
+    /// Devices at a dead node are shown.
+    package static let deadShown = Self(bit: 51)
+    /// What is known of a node's part outlives the node's life.
+    package static let partOutlivesLife = Self(bit: 52)
 }

@@ -42,6 +42,7 @@ private enum SwimTag: UInt8 {
     case pingRequest = 3
     case nack = 4
     case exchange = 5
+    case summary = 6
 }
 
 extension SwimMessage.Body: WireValue {
@@ -67,6 +68,9 @@ extension SwimMessage.Body: WireValue {
         case .exchange(let reply):
             buffer.writeByte(SwimTag.exchange.rawValue)
             buffer.writeFlag(reply)
+        case .summary(let members):
+            buffer.writeByte(SwimTag.summary.rawValue)
+            buffer.writeInteger(members)
         }
     }
 
@@ -76,12 +80,16 @@ extension SwimMessage.Body: WireValue {
             self = .exchange(reply: try buffer.readFlag("reply"))
             return
         }
+        if tag == .summary {
+            self = .summary(members: try buffer.readFixed())
+            return
+        }
         let sequence = try buffer.readVarint(as: UInt32.self, "sequence")
         switch tag {
         case .ack: self = .ack(sequence: sequence, target: try buffer.readNode())
         case .pingRequest: self = .pingRequest(sequence: sequence, target: try buffer.readNode())
         case .nack: self = .nack(sequence: sequence, target: try buffer.readNode())
-        case .ping, .exchange: self = .ping(sequence: sequence)
+        case .ping, .exchange, .summary: self = .ping(sequence: sequence)
         }
     }
 }

@@ -61,6 +61,8 @@ public struct SwimMessage: Sendable, Equatable {
         case nack(sequence: UInt32, target: NodeID)
         /// Everything the sender knows, in `rumours`; answered in kind where `reply`.
         case exchange(reply: Bool)
+        /// A hash of all members that the sender knows: whoever knows other ones begins an exchange.
+        case summary(members: UInt64)
     }
     public var body: Body
     public var rumours: [MemberRumour]

@@ -20,6 +20,7 @@ private enum ReadTag: UInt8 {
     case contacts = 16
     case replica = 20
     case ring = 21
+    case voters = 22
 }
 
 extension ReadRequest: WireValue {
@@ -82,6 +83,8 @@ extension ReadRequest: WireValue {
             buffer.writeByte(ReadTag.signingKeys.rawValue)
         case .ring:
             buffer.writeByte(ReadTag.ring.rawValue)
+        case .voters:
+            buffer.writeByte(ReadTag.voters.rawValue)
         case .cursors(let conversation):
             buffer.writeByte(ReadTag.cursors.rawValue)
             buffer.writeID(conversation)
@@ -128,6 +131,7 @@ extension ReadRequest: WireValue {
                 conversations: try buffer.readArray(), limit: try buffer.readVarint(as: UInt32.self, "limit"))
         case .signingKeys: self = .signingKeys
         case .ring: self = .ring
+        case .voters: self = .voters
         case .cursors: self = .cursors(try buffer.readID())
         case .message: self = .message(try buffer.readID())
         case .pending: self = .pending(try buffer.readID(), devices: try buffer.readArray())
@@ -156,6 +160,7 @@ private enum ResponseTag: UInt8 {
     case users = 17
     case replica = 20
     case ring = 21
+    case voters = 22
 }
 
 extension ReadResponse: WireValue {
@@ -186,6 +191,7 @@ extension ReadResponse: WireValue {
             buffer.writeVarint(through)
         case .signingKeys(let keys): put(.signingKeys, keys)
         case .ring(let ring): put(.ring, ring)
+        case .voters(let nodes): put(.voters, nodes)
         case .cursors(let snapshot, let cursors):
             put(.cursors, snapshot)
             buffer.writeArray(cursors)
@@ -214,6 +220,7 @@ extension ReadResponse: WireValue {
         case .synced: self = .synced(messages: try buffer.readArray(), through: try buffer.readVarint())
         case .signingKeys: self = .signingKeys(try buffer.readArray())
         case .ring: self = .ring(try Ring(reading: &buffer))
+        case .voters: self = .voters(try buffer.readArray())
         case .cursors: self = .cursors(try ConversationSnapshot(reading: &buffer), try buffer.readArray())
         case .located: self = .located(try MessageLocation(reading: &buffer))
         case .pending: self = .pending(try buffer.readArray())

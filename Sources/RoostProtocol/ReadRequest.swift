@@ -28,6 +28,8 @@ public enum ReadRequest: Sendable, Equatable {
     case sync(user: UserID, since: Int64, afterIndex: UInt64, conversations: [ConversationID], limit: UInt32)
     case signingKeys
     case ring
+    /// The nodes that vote in the partition's group.
+    case voters
     case cursors(ConversationID)
     case message(MessageID)
     /// Per device of the user: how many messages of the partition it has not acknowledged.
@@ -51,6 +53,7 @@ public enum ReadResponse: Sendable, Equatable {
     case synced(messages: [Message], through: UInt64)
     case signingKeys([SigningKey])
     case ring(Ring)
+    case voters([NodeID])
     case cursors(ConversationSnapshot, [CursorAdvance])
     case located(MessageLocation)
     case pending([DevicePending])

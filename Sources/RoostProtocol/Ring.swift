@@ -38,9 +38,11 @@ public struct RingMember: Sendable, Equatable {
     public var state: State
     /// The version in which its state changed last.
     public var since: UInt64
+    /// The version in which it said last that it is found elsewhere now; 0: never. Then the files of others are old.
+    public var moved: UInt64
     public init(
         node: NodeID, host: String, peerPort: UInt16, clientPort: UInt16, adminPort: UInt16, state: State = .active,
-        since: UInt64 = 1
+        since: UInt64 = 1, moved: UInt64 = 0
     ) {
         self.node = node
         self.host = host
@@ -49,7 +51,9 @@ public struct RingMember: Sendable, Equatable {
         self.adminPort = adminPort
         self.state = state
         self.since = since
+        self.moved = moved
     }
+    var isReachable: Bool { !node.name.isEmpty && !host.isEmpty && peerPort > 0 }
     public var peerAddress: String { host.contains(":") ? "[\(host)]:\(peerPort)" : "\(host):\(peerPort)" }
 }
 
@@ -61,6 +65,10 @@ public enum RingChange: Sendable, Equatable {
     case leave(NodeID)
     /// The node is out: it has given its replicas away, or it is gone for good.
     case remove(NodeID)
+    /// As `remove`, unless the ring is another than the one of which it was found that nothing speaks against it.
+    case removeAt(version: UInt64, NodeID)
+    /// The node listens elsewhere now. State and versions are the ring's.
+    case move(RingMember)
 }
 
 extension Ring {
@@ -96,11 +104,24 @@ extension Ring {
             guard member.state != .removed else { return .same }
             guard active.contains(where: { $0 != node }) else { return .refused(.notAllowed) }
             return .changed(with(member, in: .removed))
+        case .removeAt(let version, let node):
+            let outcome = changed(by: .remove(node))
+            if case .changed = outcome, version != self.version { return .refused(.conflict) }
+            return outcome
+        case .move(let wanted):
+            guard let former = self[wanted.node], former.state != .removed, wanted.isReachable else {
+                return .refused(.invalid)
+            }
+            var moved = wanted
+            (moved.state, moved.since, moved.moved) = (former.state, former.since, former.moved)
+            if moved == former { return .same }
+            moved.moved = version + 1
+            return .changed(with(moved, in: former.state))
         }
     }
 
     private func joined(by wanted: RingMember) -> Outcome {
-        guard !wanted.node.name.isEmpty, !wanted.host.isEmpty, wanted.peerPort > 0 else { return .refused(.invalid) }
+        guard wanted.isReachable else { return .refused(.invalid) }
         let former = self[wanted.node]
         // It must have gone before it comes again.
         if former?.state == .leaving { return .refused(.conflict) }
@@ -108,10 +129,13 @@ extension Ring {
             var same = wanted
             same.state = .active
             same.since = former.since
+            same.moved = former.moved
             return same == former ? .same : .changed(with(same, in: .active))
         }
         guard present.count < Self.maxMembers else { return .refused(.limitExceeded) }
-        return .changed(with(wanted, in: .active))
+        var new = wanted
+        new.moved = 0
+        return .changed(with(new, in: .active))
     }
 
     private func with(_ member: RingMember, in state: RingMember.State) -> Ring {

@@ -2,7 +2,7 @@ public import NIOCore
 internal import RoostModel
 
 extension RingMember: WireValue {
-    static var minimumSize: Int { 10 }
+    static var minimumSize: Int { 11 }
 
     func encode(into buffer: inout ByteBuffer) {
         buffer.writeNode(node)
@@ -12,13 +12,14 @@ extension RingMember: WireValue {
         buffer.writeInteger(adminPort)
         buffer.writeByte(state.rawValue)
         buffer.writeVarint(since)
+        buffer.writeVarint(moved)
     }
 
     init(reading buffer: inout ByteBuffer) throws(PeerCodecError) {
         self.init(
             node: try buffer.readNode(), host: try buffer.readText("host", max: WireBounds.name),
             peerPort: try buffer.readFixed(), clientPort: try buffer.readFixed(), adminPort: try buffer.readFixed(),
-            state: try buffer.readTag("member state"), since: try buffer.readVarint())
+            state: try buffer.readTag("member state"), since: try buffer.readVarint(), moved: try buffer.readVarint())
     }
 }
 
@@ -48,6 +49,8 @@ private enum RingChangeTag: UInt8 {
     case join = 1
     case leave = 2
     case remove = 3
+    case removeAt = 4
+    case move = 5
 }
 
 extension RingChange: WireValue {
@@ -64,6 +67,13 @@ extension RingChange: WireValue {
         case .remove(let node):
             buffer.writeByte(RingChangeTag.remove.rawValue)
             buffer.writeNode(node)
+        case .removeAt(let version, let node):
+            buffer.writeByte(RingChangeTag.removeAt.rawValue)
+            buffer.writeVarint(version)
+            buffer.writeNode(node)
+        case .move(let member):
+            buffer.writeByte(RingChangeTag.move.rawValue)
+            member.encode(into: &buffer)
         }
     }
 
@@ -72,6 +82,8 @@ extension RingChange: WireValue {
         case .join: self = .join(try RingMember(reading: &buffer))
         case .leave: self = .leave(try buffer.readNode())
         case .remove: self = .remove(try buffer.readNode())
+        case .removeAt: self = .removeAt(version: try buffer.readVarint(), try buffer.readNode())
+        case .move: self = .move(try RingMember(reading: &buffer))
         }
     }
 }

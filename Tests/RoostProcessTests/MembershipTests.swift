@@ -145,6 +145,41 @@ extension ProcessSuite {
             }
         }
 
+        @Test("A node comes back at another port, and is found by those whose files are old", .timeLimit(.minutes(4)))
+        func anotherPort() async throws {
+            try await ProcessCluster.run { cluster in
+                let alice = try await cluster.account("alice", at: 0)
+                let bob = try await cluster.account("bob", at: 1)
+                let talk = try await cluster.conversation("group", alice, with: [bob])
+                // The highest id is dialled by all the others, the lowest by none; two at once must find each other, too.
+                for (turn, movers) in [[2], [1, 2], [0]].enumerated() {
+                    let ports = FreePorts.take(movers.count)
+                    try await cluster.kill(movers)
+                    for (node, port) in zip(movers, ports) { try cluster.local.start(node, peerPort: port) }
+                    try await cluster.ready(movers)
+                    for observer in 0..<3 {
+                        try await eventually("\(observer) has links to all", within: .seconds(30)) {
+                            let links = try await cluster.admin(observer, "/admin/links").json.array
+                            return links.count == 2 && links.allSatisfy { $0["connected"].bool == true }
+                        }
+                        for (node, port) in zip(movers, ports) {
+                            try await eventually("the ring of \(observer) knows where \(node) is", within: .seconds(30)) {
+                                let ring = try await cluster.admin(observer, "/admin/cluster").json["ring"]["members"].array
+                                return ring.contains {
+                                    $0["id"].string == cluster.nodes[node].id && $0["peer_port"].int == port
+                                }
+                            }
+                        }
+                    }
+                    let desk = try await cluster.live(alice, "desk", at: 0)
+                    #expect(try await desk.say("moved \(turn)", to: talk)["op"].string == "accepted")
+                }
+                // What the ring says outlives the processes, whatever their files say of each other.
+                let phone = try await cluster.live(bob, "phone", at: 2)
+                try await eventually("bob has all") { phone.contents.count == 3 }
+            }
+        }
+
         @Test("All are restarted one after the other, under load", .timeLimit(.minutes(6)))
         func rollingRestart() async throws {
             try await ProcessCluster.run { cluster in

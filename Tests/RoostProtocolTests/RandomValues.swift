@@ -149,11 +149,12 @@ extension RandomValues {
     }
     mutating func swim() -> SwimMessage {
         let body: SwimMessage.Body =
-            switch below(5) {
+            switch below(6) {
             case 0: .ping(sequence: number32())
             case 1: .ack(sequence: number32(), target: node())
             case 2: .pingRequest(sequence: number32(), target: node())
             case 3: .nack(sequence: number32(), target: node())
+            case 4: .summary(members: word())
             default: .exchange(reply: flag())
             }
         return SwimMessage(
@@ -214,7 +215,7 @@ extension RandomValues {
 
 extension RandomValues {
     mutating func read() -> ReadRequest {
-        switch below(17) {
+        switch below(18) {
         case 0: .account(id())
         case 1: .accounts(after: optional { $0.id() }, limit: number32())
         case 2: .devices(id())
@@ -236,12 +237,14 @@ extension RandomValues {
         case 13: .lastSeen(list { $0.id() })
         case 14: .contacts(of: id(), among: list { $0.id() })
         case 15: .ring
+        case 16: .voters
         default: .backlog(conversation: id(), user: id(), after: number(), limit: number32())
         }
     }
     mutating func response() -> ReadResponse {
-        switch below(19) {
+        switch below(20) {
         case 0: .account(account())
+        case 18: .voters(list { $0.node() })
         case 1: .accounts(list { $0.account() })
         case 2: .devices(list { $0.deviceRecord() })
         case 3: .session(SessionGrant(generation: generation(), role: one(of: AccountRole.self), startAt: time()))
@@ -329,7 +332,7 @@ extension RandomValues {
     mutating func member() -> RingMember {
         RingMember(
             node: node(), host: text(), peerPort: UInt16(below(65_536)), clientPort: UInt16(below(65_536)),
-            adminPort: UInt16(below(65_536)), state: one(of: RingMember.State.self), since: number())
+            adminPort: UInt16(below(65_536)), state: one(of: RingMember.State.self), since: number(), moved: number())
     }
     mutating func ring() -> Ring {
         var members: [NodeID: RingMember] = [:]
@@ -338,9 +341,11 @@ extension RandomValues {
         return Ring(version: number(), members: Array(members.values))
     }
     mutating func ringChange() -> RingChange {
-        switch below(3) {
+        switch below(5) {
         case 0: .join(member())
         case 1: .leave(node())
+        case 2: .removeAt(version: number(), node())
+        case 3: .move(member())
         default: .remove(node())
         }
     }

@@ -100,10 +100,12 @@ enum Samples {
         ("changeRing.join", .changeRing(.join(member))),
         ("changeRing.leave", .changeRing(.leave("node-1"))),
         ("changeRing.remove", .changeRing(.remove("node-3"))),
+        ("changeRing.removeAt", .changeRing(.removeAt(version: 300, "node-3"))),
+        ("changeRing.move", .changeRing(.move(member))),
     ]
 
     static let member = RingMember(
-        node: "node-4", host: "10.0.0.4", peerPort: 7001, clientPort: 8001, adminPort: 9001, since: 2)
+        node: "node-4", host: "10.0.0.4", peerPort: 7001, clientPort: 8001, adminPort: 9001, since: 2, moved: 3)
     static let ring = Ring(
         version: 3,
         members: [
@@ -144,6 +146,7 @@ enum Samples {
                         body: .exchange(reply: true),
                         digests: [PresenceDigest(node: "node-2", epoch: 1_700_000_000, version: 12)]))
             ),
+            ("swim.summary", .swim(SwimMessage(body: .summary(members: 0x0102_0304_0506_0708)))),
             (
                 "presence.delta",
                 .presence(
@@ -236,6 +239,7 @@ enum Samples {
         read("contacts", .contacts(of: user, among: [other])),
         read("replica", .replica(index: 202)),
         read("ring", .ring),
+        read("voters", .voters),
     ]
 
     private static let replies: [(String, PeerFrame)] = [
@@ -250,6 +254,7 @@ enum Samples {
         reply("synced", .synced(messages: [message], through: 202)),
         reply("signingKeys", .signingKeys([key])),
         reply("ring", .ring(ring)),
+        reply("voters", .voters(["node-1", "node-2"])),
         reply("cursors", .cursors(snapshot, [cursor])),
         reply(
             "located",

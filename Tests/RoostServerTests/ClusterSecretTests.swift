@@ -63,6 +63,50 @@ import Testing
         }
     }
 
+    /// Whoever answers at the address may say so, if nobody has to prove who he is.
+    @Test func nobodyElseTellsThatItWasRemoved() async throws {
+        try await pair((Self.secret, "fedcba9876543210"), removed: ["a"]) { a, b, _ in
+            while try await a.info().first?.lastError?.contains("proves no cluster secret") != true {
+                try Task.checkCancellation()
+            }
+            a.peer.events.push(.down("nobody"))
+            #expect(try await a.peer.events.next() == .down("nobody"))
+        }
+    }
+
+    /// The higher id waits to be dialled; where it has moved, it says so to the lower.
+    @Test(arguments: [(secret, secret), (nil, nil), ("fedcba9876543210", secret)] as [(String?, String?)])
+    func whoHasMovedIsFound(_ secrets: (String?, String?)) async throws {
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
+        var limits = PeerLimits.test
+        limits.heartbeat = .milliseconds(20)
+        limits.lookAfter = .milliseconds(100)
+        limits.handshake = .milliseconds(300)
+        let a = try await TestLink.start(
+            "a", on: group, peers: ["b": "127.0.0.1:1"], store: 1, epoch: 10, limits: limits, secret: secrets.0)
+        let b = try await TestLink.start(
+            "b", on: group, peers: ["a": a.address], store: 2, epoch: 20, limits: limits, secret: secrets.1)
+        let address = b.address
+        b.peer.change {
+            $0.address = address
+            $0.hasMoved = true
+        }
+        if secrets.0 == secrets.1 {
+            #expect(try await a.peer.events.next() == .found("b", address))
+            a.peer.change { $0.alternatives["b"] = [address] }
+            guard case .up = try await b.peer.events.next() else { throw CancellationError() }
+        } else {
+            a.peer.change { $0.peers["b"] = address }
+            // It is refused for want of the secret, whoever dials whom.
+            while try await a.info().first?.lastError?.contains("secret") != true { try Task.checkCancellation() }
+            a.peer.events.push(.down("nobody"))
+            #expect(try await a.peer.events.next() == .down("nobody"))
+        }
+        await a.transport.stop()
+        await b.transport.stop()
+        try await group.shutdownGracefully()
+    }
+
     private func ask(_ link: TestLink, _ secret: String, _ group: any EventLoopGroup, cluster: String = "") async throws
         -> Result<JoinGrant, RingRefusal>
     {

@@ -91,6 +91,20 @@ import Testing
     }
 }
 
+/// Everything that happens to members.
+@Suite struct GossipTrialTests {
+    @Test("all come to know what is so", arguments: Array(UInt64(1)...8))
+    func clean(seed: UInt64) {
+        #expect(GossipRule.run(nil, seed: seed, nodes: 3 + Int(seed % 6), rounds: 6) == [])
+    }
+
+    @Test("a broken rule is noticed", arguments: GossipRule.all.map(\.name))
+    func planted(name: String) throws {
+        let rule = try #require(GossipRule.all.first { $0.name == name })
+        #expect((UInt64(1)...20).contains { seed in !GossipRule.run(rule, seed: seed, nodes: 7, rounds: 8).isEmpty })
+    }
+}
+
 /// Cuts of every shape heal by themselves.
 @Suite struct GossipHealingTests {
     /// How long after the end of a cut everybody held everybody for alive, nanoseconds.

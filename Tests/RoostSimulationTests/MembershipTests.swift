@@ -152,6 +152,25 @@ import Testing
             world.cluster.failures.contains { $0.contains("removed from the cluster") }, "\(world.cluster.failures)")
     }
 
+    /// Two of three replicas could be gone.
+    @Test func noSecondIsRemovedBeforeTheFirstIsReplaced() throws {
+        let world = try World(seed: 2, nodes: 5)
+        let group = try world.busy()
+        let node = try #require(world.cluster.running["node-1"]?.node)
+        world.cluster.remove("node-4")
+        #expect(world.run(30_000) { world.cluster.onNode("node-1") { $0.ringVersion } == 2 })
+        guard case .failure(let refusal)? = world.cluster.await({ await node.remove("node-5", force: true) }) else {
+            Issue.record("not refused")
+            return
+        }
+        #expect(refusal.retry && refusal.reason.contains("node-4, which was removed before"), "\(refusal.reason)")
+        settle(world, group, "the first is replaced")
+        world.cluster.remove("node-5")
+        #expect(world.run(30_000) { world.cluster.onNode("node-1") { $0.ringVersion } == 3 })
+        settle(world, group, "the second is replaced")
+        world.expectWhole()
+    }
+
     @Test func whatIsRefused() throws {
         let world = try World(seed: 1)
         let node = try #require(world.cluster.running["node-1"]?.node)

@@ -32,7 +32,10 @@ struct RemoveCommand: AsyncParsableCommand {
         commandName: "remove",
         abstract: "Take a node out of the cluster that is gone for good; the others fill new replicas for its.",
         discussion:
-            "A node that lives is refused: let it leave. A node that was removed never comes back with its data.")
+            """
+            A node that lives is refused: let it leave. So is one while replicas of another that was removed are not \
+            replaced yet. A node that was removed never comes back with its data.
+            """)
 
     @Argument(help: "The node.")
     var node: String

@@ -198,6 +198,17 @@ struct SimulateCommand: AsyncParsableCommand {
             if caught == nil { isMissed = true }
             Console.out("| \(rule.rule) | \(rule.name) | \(rule.scenario.rawValue) | \(promises) | \(needed) |")
         }
+        for rule in GossipRule.all where names?.contains(rule.name) ?? true {
+            let seeds = try Self.range(seeds, "--seeds")
+            let caught = seeds.first { seed in
+                let nodes = 3 + Int(seed % 8)
+                return !GossipRule.run(rule, seed: seed, nodes: nodes, rounds: 12).isEmpty
+                    && GossipRule.run(nil, seed: seed, nodes: nodes, rounds: 12).isEmpty
+            }
+            let needed = caught.map { String($0 - seeds.lowerBound + 1) } ?? "not in \(seeds.count)"
+            if caught == nil { isMissed = true }
+            Console.out("| \(rule.rule) | \(rule.name) | gossip | membership | \(needed) |")
+        }
         if isMissed { throw ExitCode.failure }
     }
 

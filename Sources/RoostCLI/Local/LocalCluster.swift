@@ -100,8 +100,9 @@ final class LocalCluster: @unchecked Sendable {
 
     // MARK: Processes
 
+    /// - Parameter peerPort: where it listens for the others, if not where their files say.
     @discardableResult
-    func start(_ node: Int, logLevel: String = "info") throws -> ChildProcess {
+    func start(_ node: Int, logLevel: String = "info", peerPort: Int? = nil) throws -> ChildProcess {
         let own = nodes[node]
         var arguments = [
             "node", "--id", own.id, "--config", configPath(of: node), "--log-level", logLevel, "--exit-with-parent",
@@ -114,6 +115,7 @@ final class LocalCluster: @unchecked Sendable {
                 "\(directory)/data/\(own.id)",
             ]
         }
+        if let peerPort { arguments += ["--peer-port", String(peerPort)] }
         let child = try ChildProcess(program, arguments, log: "\(directory)/\(own.id)")
         lock.withLock { children[node] = child }
         return child

@@ -14,7 +14,7 @@ extension PresenceTable {
     /// What goes with a message of `Swim`: everything with a full exchange, a bounded number with pings and acks.
     package mutating func digests(for body: SwimMessage.Body) -> [PresenceDigest] {
         switch body {
-        case .ping, .ack: nextDigests()
+        case .ping, .ack, .summary: nextDigests()
         case .exchange: digests()
         case .pingRequest, .nack: []
         }

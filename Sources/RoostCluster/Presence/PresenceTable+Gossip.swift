@@ -17,7 +17,8 @@ extension PresenceTable {
             guard node == sender, chunks <= limits.maxChunks,
                 let index = part(of: node, epoch: epoch, into: &actions)
             else { return ignore() }
-            switch parts[index].take(chunk: chunk, of: chunks, version: version, entries: entries) {
+            let isTorn = limits.planted.contains(.snapshotTorn)
+            switch parts[index].take(chunk: chunk, of: isTorn ? 1 : chunks, version: version, entries: entries) {
             case .known: break
             case .more: parts[index].answerComes(now: now)
             case .complete(let former):
@@ -31,6 +32,7 @@ extension PresenceTable {
     package mutating func compare(
         _ digests: [PresenceDigest], from sender: NodeID, now: UInt64, into actions: inout [Action]
     ) {
+        if limits.planted.contains(.digestsIgnored) { return }
         for digest in digests.prefix(limits.maxParts) where digest.node != me {
             // Of a node that is hidden only its own word counts: nobody else could bring its entries anyway.
             if digest.node != sender, let known = find(digest.node), !parts[known].isVisible { continue }
@@ -44,7 +46,7 @@ extension PresenceTable {
     package mutating func memberChanged(_ state: MemberState, wall: Int64, into actions: inout [Action]) {
         guard state.node != me, state.isHeard else { return }
         guard let index = part(of: state.node, epoch: state.epoch, into: &actions) else { return }
-        let hide = state.status == .dead || state.status == .left
+        let hide = (state.status == .dead || state.status == .left) && !limits.planted.contains(.deadShown)
         guard hide == parts[index].isVisible else { return }
         parts[index].hiddenSince = hide ? wall : nil
         parts[index].forgetRequest()
@@ -86,6 +88,7 @@ extension PresenceTable {
         guard epoch > parts[index].epoch else { return nil }
         let former = parts[index]
         parts[index] = PresencePart(node: node, epoch: epoch)
+        if limits.planted.contains(.partOutlivesLife) { parts[index].table = former.table }
         if let ended = former.hiddenSince {
             for entry in former.table.entries { lastOnlineTimes.note(PresenceKey(entry), at: ended) }
         }
@@ -99,6 +102,7 @@ extension PresenceTable {
         let node = parts[index].node
         let tells = parts[index].isVisible
         var gone: [PresenceEntry] = []
+        let from = limits.planted.contains(.presenceGapIgnored) ? min(from, parts[index].version) : from
         let outcome = parts[index].apply(from: from, to: to, changes: changes) { old, change in
             if !change.online {
                 gone.append(change.entry)

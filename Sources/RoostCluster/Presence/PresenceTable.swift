@@ -30,6 +30,8 @@ package struct PresenceLimits: Sendable, Equatable {
     package var maxParts = 1_024
     /// Chunks of a snapshot; one that claims more is ignored.
     package var maxChunks: UInt32 = 16_384
+    /// Rules that are broken on purpose, by a simulation.
+    package var planted: PlantedFaults = []
     package init() {}
 }
 

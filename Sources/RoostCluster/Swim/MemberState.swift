@@ -46,6 +46,12 @@ package struct MemberState: Sendable, Equatable {
         return rumour.incarnation < incarnation || (rumour.incarnation == incarnation && rumour.status != status)
     }
 
+    /// Of what all should agree on.
+    var hash: UInt64 {
+        let life = StableHash.mix(StableHash.mix(epoch) ^ (incarnation &* 4 | UInt64(status.rawValue)))
+        return StableHash.mix(StableHash.of(node.name) ^ life)
+    }
+
     /// The state as others are told of it.
     func rumour(accuser: NodeID? = nil) -> MemberRumour {
         MemberRumour(

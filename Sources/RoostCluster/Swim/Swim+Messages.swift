@@ -30,6 +30,8 @@ extension Swim {
         case .exchange(let reply):
             exchangesHeard += 1
             if reply { send(.exchange(reply: false), to: from, into: &actions) }
+        case .summary(let theirs):
+            if theirs != membersHash { exchange(with: from, into: &actions) }
         }
         if isWrong, !message.body.isAnswered, exchangeTokens > 0 {
             exchangeTokens -= 1
@@ -141,7 +143,7 @@ extension SwimMessage.Body {
     /// Whether what answers it tells of the one who answers.
     fileprivate var isAnswered: Bool {
         switch self {
-        case .ping, .exchange(reply: true): true
+        case .ping, .exchange(reply: true), .summary: true
         case .ack, .pingRequest, .nack, .exchange(reply: false): false
         }
     }

@@ -22,7 +22,8 @@ extension Swim {
         if nextExchange <= now {
             nextExchange = now + timing.exchangePeriod
             if let partner = members.sample(1, using: &generator, where: \.isActive).first {
-                send(.exchange(reply: true), to: partner, into: &actions)
+                // Where both know the same, this is all: what an idle node sends does not grow with the cluster.
+                send(.summary(members: membersHash), to: partner, into: &actions)
             }
         }
         if nextGossip <= now, !queue.isEmpty {
@@ -48,6 +49,7 @@ extension Swim {
     /// Who hears nobody, where more than two others should be there, is more likely deaf than alone: it judges nobody
     /// for a while. With two others both may be dead.
     private func isDeaf(now: UInt64) -> Bool {
+        if timing.planted.contains(.deafJudges) { return false }
         let silence = now > lastHeard ? now - lastHeard : 0
         return activeCount > 3 && silence > 2 * timing.probePeriod && silence < timing.longestDeafness
     }
@@ -120,6 +122,7 @@ extension Swim {
                 sendFreePing(to: node, into: &actions)
             }
         }
+        members.settleDue()
     }
 
     private mutating func tickRelays(now: UInt64, into actions: inout [Action]) {

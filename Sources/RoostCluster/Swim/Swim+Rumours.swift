@@ -9,12 +9,13 @@ extension Swim {
         guard rumour.epoch > 0, rumour.epoch < 1 << 53 else { return }
         guard rumour.node != own.node else { return hearOfSelf(rumour, now: now, into: &actions) }
         if let allowed, !allowed.contains(rumour.node) { return }
+        if rumour.status == .left, timing.planted.contains(.leftForgotten) { return }
         guard let state = members.state(of: rumour.node) else {
             guard members.count < timing.maxMembers else { return }
             return adopt(rumour, over: nil, now: now, into: &actions)
         }
-        if state.isSuperseded(by: rumour) {
-            guard rumour.status == .dead, state.isActive else {
+        if isNews(rumour, over: state) {
+            guard rumour.status == .dead, state.isActive, !timing.planted.contains(.deathOnTrust) else {
                 return adopt(rumour, over: state, now: now, into: &actions)
             }
             condemn(rumour, from: from, over: state, now: now, into: &actions)
@@ -25,6 +26,16 @@ extension Swim {
             members.updateSuspicion(of: rumour.node) { confirmed = $0.accuse(accuser) }
             if confirmed { spread(rumour, now: now) }
         }
+    }
+
+    private func isNews(_ rumour: MemberRumour, over state: MemberState) -> Bool {
+        if rumour.epoch > state.epoch, state.isHeard, timing.planted.contains(.lifeIgnored) { return false }
+        if rumour.epoch == state.epoch, rumour.incarnation < state.incarnation, state.status != .left,
+            timing.planted.contains(.incarnationIgnored)
+        {
+            return true
+        }
+        return state.isSuperseded(by: rumour)
     }
 
     /// Somebody holds a member for dead that takes part here: it becomes or stays suspect, and is declared dead here
@@ -107,7 +118,7 @@ extension Swim {
         guard own.status != .left, rumour.incarnation == own.incarnation,
             rumour.status == .suspect || rumour.status == .dead
         else { return }
-        own.incarnation += 1
+        if !timing.planted.contains(.denialNotRaised) { own.incarnation += 1 }
         health.penalise(1)
         spread(own.rumour(), now: now)
         actions.append(.refuted(incarnation: own.incarnation))
@@ -115,6 +126,7 @@ extension Swim {
 
     /// Queues a rumour. The next gossip is due now at the earliest: a due time of the past would look like lag.
     private mutating func spread(_ rumour: MemberRumour, now: UInt64) {
+        if rumour.status == .suspect || rumour.status == .dead, timing.planted.contains(.deathsNotSpread) { return }
         queue.put(rumour)
         nextGossip = max(nextGossip, now)
     }

@@ -141,6 +141,11 @@ package struct Swim: Sendable {
     /// Nodes alive or suspect in a life that was heard of, this one included: the n of every bound.
     package var activeCount: Int { members.activeCount + 1 }
 
+    /// Of all that were heard of, this one included: the same where the same is known.
+    package var membersHash: UInt64 {
+        members.records.reduce(own.hash) { $1.state.isHeard ? $0 &+ $1.state.hash : $0 }
+    }
+
     /// When the next `tick` is due; nil once this node has left.
     package var nextDeadline: UInt64? {
         guard own.status != .left else { return relays.map { $0.nackAt ?? $0.end }.min() }

@@ -1,3 +1,5 @@
+package import RoostModel
+
 /// Every knob of `Swim`. Times are in nanoseconds. docs/membership.md has the figures that come of them.
 ///
 /// Until a node that is killed is `dead` everywhere pass: the wait for its turn (nothing where the link breaks; else
@@ -56,6 +58,8 @@ package struct SwimTiming: Sendable, Equatable {
     package var maxMembers = 1_024
     /// Probes running for others at most; above it the answer is an immediate nack.
     package var maxRelays = 256
+    /// Rules that are broken on purpose, by a simulation.
+    package var planted: PlantedFaults = []
 
     package init() {}
 

@@ -119,7 +119,7 @@ struct Founding: Sendable {
             members: configuration.nodes.map { node in
                 FoundingMember(
                     node: node.id, store: node.id == me ? facts.store : linked[node.id]?.store ?? StoreID(0),
-                    address: node.peerAddress)
+                    address: linked[node.id].flatMap { $0.address.isEmpty ? nil : $0.address } ?? node.peerAddress)
             }.sorted { $0.node < $1.node })
         facts.promised = record
         save(into: &actions) { founding, actions in founding.sendProposals(record, into: &actions) }

@@ -140,7 +140,9 @@ extension ReadRequest {
         case .conversation(let id), .cursors(let id), .history(let id, _, _, _, _, _), .backlog(let id, _, _, _):
             PartitionID(of: id.uuid, count: count)
         case .signingKeys, .ring: 0
-        case .accounts, .conversations, .sync, .message, .pending, .replica, .knownDevices, .lastSeen, .contacts: nil
+        case .accounts, .conversations, .sync, .message, .pending, .replica, .knownDevices, .lastSeen, .contacts,
+            .voters:
+            nil
         }
     }
 }

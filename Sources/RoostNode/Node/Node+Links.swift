@@ -9,6 +9,9 @@ import RoostStorage
 extension Node: LinkEvents {
     package nonisolated func identity() -> LinkIdentity { onCore { $0.ownIdentity() } }
     package nonisolated func linkUp(_ peer: LinkPeer) { onCore { if !$0.isStopped { $0.linked(peer) } } }
+    package nonisolated func found(_ node: NodeID, at address: String) {
+        onCore { if !$0.isStopped { $0.hasFound(node, at: address) } }
+    }
     package nonisolated func linkDown(_ node: NodeID, reason: String) {
         onCore { if !$0.isStopped { $0.unlinked(node, reason: reason) } }
     }
@@ -20,13 +23,19 @@ extension Node: LinkEvents {
 extension Node {
     private func ownIdentity() -> LinkIdentity {
         var others: [NodeID: String] = [:]
+        var alternatives: [NodeID: [String]] = [:]
         for node in peers.keys where node != me {
-            others[node] = configuration.node(node)?.peerAddress ?? ring?[node]?.peerAddress
+            let addresses = addresses(of: node)
+            others[node] = addresses.first
+            if addresses.count > 1 { alternatives[node] = Array(addresses.dropFirst()) }
         }
-        return LinkIdentity(
+        var identity = LinkIdentity(
             cluster: configuration.cluster, clusterID: facts.founded?.clusterID ?? .zero, node: me, store: facts.store,
             epoch: facts.epoch, address: configuration.node(me)?.peerAddress ?? "", peers: others,
             removed: (ring?.removed ?? []).filter { peers[$0] == nil })
+        identity.alternatives = alternatives
+        identity.hasMoved = hasMoved
+        return identity
     }
 
     private func linked(_ link: LinkPeer) {

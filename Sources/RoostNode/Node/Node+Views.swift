@@ -9,8 +9,9 @@ extension Node {
     package func view() async -> NodeView {
         let now = sortedPartitions.map { partition in partition.onCore { $0.view() } }
         let members = swim.allMembers.map { state in
-            let node = configuration.node(state.node)
             let listed = ring?[state.node]
+            // What a node that moved has said of itself is newer than the file.
+            let node = listed.map { $0.moved > 0 } == true ? nil : configuration.node(state.node)
             return NodeView.Member(
                 id: state.node, status: state.isHeard ? state.status : .suspect, epoch: state.epoch,
                 incarnation: state.incarnation, host: node?.host ?? listed?.host ?? state.address,

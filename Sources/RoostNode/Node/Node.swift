@@ -132,6 +132,8 @@ package actor Node {
     private var ticks: UInt64 = 0
     private var tickDue: UInt64 = 0
     private(set) var isStopped = false
+    /// Where nodes say that they are now.
+    var foundAt: [NodeID: String] = [:]
 
     struct PendingWrite: Sendable {
         /// Writes of a partition stand on disk in this order.
@@ -372,6 +374,7 @@ package actor Node {
         if ticks % 5 == 0 {
             ensureSigningKey()
             ensureRing()
+            announceMove()
             mendReplicas()
             leaveOn()
         }

@@ -109,6 +109,8 @@ extension Partition {
             finish(self, .signingKeys(state.signingKeys))
         case .ring:
             finish(self, state.ring.map { .ring($0) } ?? .none)
+        case .voters:
+            finish(self, .voters(raft.configuration.voters.map(\.node)))
         case .cursors(let conversation):
             finish(
                 self,

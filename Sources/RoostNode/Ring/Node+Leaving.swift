@@ -57,13 +57,50 @@ extension Node {
     /// The node gives away what it holds, and goes. That takes a while: the ring and its replicas tell how far it is.
     package func leave(_ node: NodeID) async -> Result<Void, RingRefusal> { await change(.leave(node)) }
 
-    /// The node is gone for good. One that lives is removed only with `force`: then it ends.
+    /// The node is gone for good. One that lives is removed only with `force`: then it ends. While replicas of one that
+    /// was removed before are not replaced, none is: two of three replicas could be gone.
     package func remove(_ node: NodeID, force: Bool) async -> Result<Void, RingRefusal> {
         let isAlive = isUp(node) || swim.state(of: node)?.isActive == true
         if isAlive && !force {
             return .failure(RingRefusal("\(node) is alive: let it leave, or remove it by force", retry: false))
         }
-        return await change(.remove(node))
+        guard case .ring(let ring) = await read(.ring) else {
+            return .failure(RingRefusal("partition 0 does not answer", retry: true))
+        }
+        guard ring[node].map({ $0.state != .removed }) == true else { return await change(.remove(node)) }
+        if let refusal = Self.speaksAgainstRemoving(
+            node, of: ring, voters: await readAll { _ in .voters }, force: force)
+        {
+            return .failure(refusal)
+        }
+        return await change(.removeAt(version: ring.version, node))
+    }
+
+    /// - Parameter voters: what the leader of each partition says.
+    private static func speaksAgainstRemoving(
+        _ node: NodeID, of ring: Ring, voters: [ReadResponse], force: Bool
+    ) -> RingRefusal? {
+        var silent = 0
+        var unreplaced: [NodeID: Int] = [:]
+        for answer in voters {
+            guard case .voters(let nodes) = answer else {
+                silent += 1
+                continue
+            }
+            for voter in nodes where voter != node && ring[voter].map({ $0.state == .removed }) ?? true {
+                unreplaced[voter, default: 0] += 1
+            }
+        }
+        if let (other, count) = unreplaced.min(by: { $0.key < $1.key }) {
+            return RingRefusal(
+                "\(count) replicas of \(other), which was removed before, are not replaced yet: wait until "
+                    + "`roost status` tells of no partitions moving", retry: true)
+        }
+        // By force also where partitions have lost their majority: they are past help from here.
+        guard silent > 0, !force else { return nil }
+        return RingRefusal(
+            "\(silent) partitions have no leader, so that nobody knows whether they can do without it: try again, "
+                + "or remove it by force", retry: true)
     }
 
     private func change(_ change: RingChange) async -> Result<Void, RingRefusal> {
@@ -75,7 +112,8 @@ extension Node {
         switch outcome {
         case .applied(.rejected(.invalid)): RingRefusal("there is no such node in the cluster", retry: false)
         case .applied(.rejected(.notAllowed)): RingRefusal("it is the last node that holds replicas", retry: false)
-        case .applied(.rejected(.conflict)): RingRefusal("it is just leaving", retry: true)
+        case .applied(.rejected(.conflict)):
+            RingRefusal("it is just leaving, or another change came first: try again", retry: true)
         case .applied(.rejected(.limitExceeded)):
             RingRefusal("the cluster has \(Ring.maxMembers) nodes already", retry: false)
         default: RingRefusal("partition 0 does not answer", retry: true)

@@ -15,7 +15,7 @@ extension Node {
     ) -> [(node: NodeID, address: String)] {
         guard let record = facts.founded else { return configuration.nodes.map { ($0.id, $0.peerAddress) } }
         let ring = facts.ring ?? Ring(founding: record, configuration)
-        return ring.present.map { ($0.node, configuration.node($0.node)?.peerAddress ?? $0.peerAddress) }
+        return ring.present.map { ($0.node, $0.addresses(inFile: configuration.node($0.node)?.peerAddress)[0]) }
     }
 
     /// From the log, a link or the disk. Older ones are known.
@@ -81,6 +81,7 @@ extension Node {
             reaches[node] = nil
             othersUnfit[node] = nil
             silent.remove(node)
+            foundAt[node] = nil
         }
         context.transport.peersChanged()
     }

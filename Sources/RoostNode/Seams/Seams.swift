@@ -94,8 +94,10 @@ package protocol LinkEvents: AnyObject, Sendable {
     func received(_ frames: [PeerFrame], from node: NodeID)
     /// A blank node that has proved the cluster's secret wants to be taken in.
     func join(_ member: RingMember, _ done: @escaping @Sendable (Result<JoinGrant, RingRefusal>) -> Void)
-    /// Another node says that this one was taken out of the ring.
+    /// Another node, which has proved the secret where there is one, says that this one was taken out of the ring.
     func refusedAsRemoved()
+    /// A node that this one dials says, proved likewise, that it listens elsewhere now.
+    func found(_ node: NodeID, at address: String)
 }
 
 package struct LinkIdentity: Sendable, Equatable {
@@ -105,8 +107,12 @@ package struct LinkIdentity: Sendable, Equatable {
     package var store: StoreID
     package var epoch: Epoch
     package var address: String
+    /// This node listens elsewhere than the others know.
+    package var hasMoved = false
     /// Everybody who may connect, with the address to dial.
     package var peers: [NodeID: String]
+    /// Where else they may be, to be dialled in turns.
+    package var alternatives: [NodeID: [String]] = [:]
     /// Those that were taken out of the ring.
     package var removed: [NodeID]
     package init(

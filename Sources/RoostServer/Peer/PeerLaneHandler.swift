@@ -18,6 +18,10 @@ final class PeerLaneHandler: ChannelInboundHandler {
         case accepted
         /// Both ends have said who they are; that the other knows the secret is to be proved.
         case proving(HandshakeHello)
+        /// We refuse, and prove that it is we who do.
+        case refusing(HandshakeRefusal)
+        /// We were refused; that it was the other end is to be proved.
+        case refused(HandshakeRefusal)
         /// A blank node wants to be taken in; its proof is due, and then the node's answer.
         case joining(JoinHello)
         /// Shaken hands; nothing is read until the other lane is there, too.
@@ -30,6 +34,10 @@ final class PeerLaneHandler: ChannelInboundHandler {
     private let failed: (String) -> Void
     /// Nil where this end was dialled.
     private let dialledNode: NodeID?
+    /// To a node that should dial this one: no link comes of it.
+    private let looks: Bool
+    /// Told once it has proved who it is: it should wait to be dialled, at the address that it says.
+    private var misdirected: HandshakeRefusal?
     private var phase: Phase
     private var counted = false
     private var context: ChannelHandlerContext?
@@ -50,11 +58,16 @@ final class PeerLaneHandler: ChannelInboundHandler {
         exchange = links.secret.map { SecretExchange($0, dials: false) }
         phase = .accepted
         dialledNode = nil
+        looks = false
         failed = { _ in }
     }
 
     /// - Parameter failed: called at most once, where the lane ends before the handshake is over.
-    init(dialling node: NodeID, lane: PeerLane, links: PeerLinks, failed: @escaping (String) -> Void) {
+    init(
+        dialling node: NodeID, lane: PeerLane, links: PeerLinks, looks: Bool = false,
+        failed: @escaping (String) -> Void
+    ) {
+        self.looks = looks
         self.links = links
         exchange = links.secret.map { SecretExchange($0, dials: true) }
         phase = .dialled(node, lane)
@@ -94,7 +107,7 @@ final class PeerLaneHandler: ChannelInboundHandler {
     /// The dialling end's first word; with TLS once that has shaken hands.
     private func greet() {
         guard case .dialled(_, let lane) = phase else { return }
-        guard let hello = links.hello(lane: lane) else { return end("this node is going down") }
+        guard let hello = links.hello(lane: lane, looks: looks) else { return end("this node is going down") }
         exchange?.ownWord = .hello(hello)
         write([.hello(hello)] + (exchange.map { [.challenge($0.challenge)] } ?? []))
     }
@@ -146,6 +159,8 @@ final class PeerLaneHandler: ChannelInboundHandler {
             end("the other end proves no cluster secret: see security.cluster_secret_file")
         case .proving, .joining:
             refuse(.secret, "this cluster has a secret, and this node proves none: see security.cluster_secret_file")
+        case .refusing(let refusal): refuse(refusal.code, refusal.text)
+        case .refused: end("refused, by one that proves no cluster secret")
         default: end("no handshake in time")
         }
     }
@@ -158,10 +173,10 @@ final class PeerLaneHandler: ChannelInboundHandler {
         context?.close(promise: nil)
         buffer = ByteBuffer()
         switch former {
-        case .dialled: failed(reason)
+        case .dialled, .refused: failed(reason)
         case .ready, .open: link?.laneEnded(self, reason)
         case .proving where dialledNode != nil: failed(reason)
-        case .accepted, .proving, .joining, .closed: break
+        case .accepted, .proving, .refusing, .joining, .closed: break
         }
         link = nil
     }
@@ -206,7 +221,7 @@ final class PeerLaneHandler: ChannelInboundHandler {
 
     private func parse() throws(PeerCodecError) {
         switch phase {
-        case .dialled, .accepted, .proving, .joining:
+        case .dialled, .accepted, .proving, .refusing, .refused, .joining:
             guard let frame = try HandshakeCodec.nextFrame(from: &buffer) else { return }
             take(frame)
             try parse()
@@ -250,23 +265,48 @@ final class PeerLaneHandler: ChannelInboundHandler {
             guard hello.lane == lane else { return end("the other end answered for another lane") }
             judge(hello, .dialled(node), answering: false)
         case (.accepted, .join(let hello)): begin(joining: hello)
-        case (.proving, .challenge(let bytes)), (.joining, .challenge(let bytes)): challenged(bytes)
+        case (.proving, .challenge(let bytes)), (.joining, .challenge(let bytes)), (.refusing, .challenge(let bytes)),
+            (.refused, .challenge(let bytes)):
+            challenged(bytes)
         case (.proving(let hello), .proof(let bytes)): proved(hello, bytes)
         case (.joining(let hello), .proof(let bytes)): proved(hello, bytes)
+        case (.refused(let refusal), .proof(let bytes)):
+            guard let exchange, exchange.accepts(bytes) else { return tookTooLong() }
+            wasRemoved(refusal)
+        case (.dialled, .refuse(let refusal)) where refusal.code == .removedNode:
+            // Only the one that was dialled is believed: whoever dials may be anybody. Nor may whoever answers there.
+            guard exchange != nil else { return wasRemoved(refusal) }
+            exchange?.theirWord = .refuse(refusal)
+            phase = .refused(refusal)
         case (_, .refuse(let refusal)):
             // A node that looks for those it does not dial is told so.
             if refusal.code != .wrongDirection {
                 links.warn(source, "the other end refused the link: \(refusal.text)")
             }
-            // Only the one that was dialled is believed: whoever dials may be anybody.
-            if case .dialled = phase, refusal.code == .removedNode { links.events?.refusedAsRemoved() }
             end("refused: \(refusal.text)")
         default: end("a handshake out of order")
         }
     }
 
+    private func wasRemoved(_ refusal: HandshakeRefusal) {
+        links.warn(source, "the other end refused the link: \(refusal.text)")
+        links.events?.refusedAsRemoved()
+        end("refused: \(refusal.text)")
+    }
+
     private func judge(_ hello: HandshakeHello, _ role: LinkRules.Role, answering: Bool) {
         switch links.judge(hello, role: role) {
+        case .refuse(let refusal) where refusal.code == .removedNode && answering && exchange != nil:
+            // It is believed what is proved; its challenge follows.
+            exchange?.theirWord = .hello(hello)
+            exchange?.ownWord = .refuse(refusal)
+            phase = .refusing(refusal)
+        case .refuse(let refusal) where refusal.code == .wrongDirection && answering && !hello.address.isEmpty:
+            guard isCertified(hello.node) else { return }
+            misdirected = refusal
+            guard exchange != nil else { return redirect(hello, refusal) }
+            exchange?.theirWord = .hello(hello)
+            phase = .proving(hello)
         case .refuse(let refusal):
             if refusal.code != .wrongDirection {
                 links.warn(source, "refused a link of \(hello.node): \(refusal.text)")
@@ -274,9 +314,7 @@ final class PeerLaneHandler: ChannelInboundHandler {
             write([.refuse(refusal)])
             end("refused by this node: \(refusal.text)")
         case .accept:
-            guard certified?.contains(hello.node.name) != false else {
-                return refuse(.certificate, "the certificate is not \(hello.node)'s")
-            }
+            guard isCertified(hello.node) else { return }
             if exchange != nil {
                 exchange?.theirWord = .hello(hello)
                 phase = .proving(hello)
@@ -291,6 +329,20 @@ final class PeerLaneHandler: ChannelInboundHandler {
             }
             becomeReady(hello)
         }
+    }
+
+    /// Without TLS whoever says so; where it is another's certificate the connection is closed.
+    private func isCertified(_ node: NodeID) -> Bool {
+        guard let certified, !certified.contains(node.name) else { return true }
+        refuse(.certificate, "the certificate is not \(node)'s")
+        return false
+    }
+
+    /// It has moved, and is dialled where it is now.
+    private func redirect(_ hello: HandshakeHello, _ refusal: HandshakeRefusal) {
+        links.found(hello)
+        write([.refuse(refusal)])
+        end("refused by this node: \(refusal.text)")
     }
 
     private func becomeReady(_ hello: HandshakeHello) {
@@ -320,6 +372,10 @@ final class PeerLaneHandler: ChannelInboundHandler {
             exchange?.ownWord = .accept(own)
             answer([.accept(own)])
         case .joining: answer([])
+        case .refusing(let refusal):
+            links.warn(source, "refused a link: \(refusal.text)")
+            answer([.refuse(refusal)])
+            end("refused by this node: \(refusal.text)")
         default: break
         }
     }
@@ -333,9 +389,12 @@ final class PeerLaneHandler: ChannelInboundHandler {
         guard let exchange, exchange.accepts(bytes) else {
             return refuse(.secret, "\(hello.node) has another cluster secret, or none")
         }
+        if let misdirected { return redirect(hello, misdirected) }
         if let node = dialledNode, let proof = exchange.proof {
             guard node == hello.node else { return end("a handshake out of order") }
             write([.proof(proof)])
+            // The refusal follows.
+            if looks { return }
         }
         becomeReady(hello)
     }
@@ -343,9 +402,7 @@ final class PeerLaneHandler: ChannelInboundHandler {
     // MARK: Joining
 
     private func begin(joining hello: JoinHello) {
-        if let certified, !certified.contains(hello.member.node.name) {
-            return refuse(.certificate, "the certificate is not \(hello.member.node)'s")
-        }
+        guard isCertified(hello.member.node) else { return }
         guard exchange == nil else {
             exchange?.theirWord = .join(hello)
             phase = .joining(hello)

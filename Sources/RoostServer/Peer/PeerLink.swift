@@ -30,6 +30,7 @@ final class PeerLink {
     private var round = 0
     /// Since when it waits to be dialled, or has looked last.
     private var waitingSince: NIODeadline?
+    private var looks = 0
     /// Connections of this round that have not shaken hands.
     private var dialling: [PeerLaneHandler] = []
     private var redial: Scheduled<Void>?
@@ -118,9 +119,13 @@ final class PeerLink {
         }
         let since = waitingSince ?? now
         waitingSince = since
-        guard now - since >= links.limits.lookAfter, let (host, port) = links.address(of: node).flatMap(Self.split)
+        let usual = links.limits.lookAfter
+        let patience = links.hasMoved ? .nanoseconds(usual.nanoseconds / 10) : usual
+        guard now - since >= patience,
+            let (host, port) = links.address(of: node, attempt: looks).flatMap(Self.split)
         else { return }
         waitingSince = now
+        looks += 1
         dial(.control, host, port, round: nil)
     }
 
@@ -203,7 +208,7 @@ final class PeerLink {
 
     private func dial() {
         guard !isStopped else { return }
-        guard let (host, port) = links.address(of: node).flatMap(Self.split) else {
+        guard let (host, port) = links.address(of: node, attempt: max(0, attempts - 1)).flatMap(Self.split) else {
             lastError = "no address is known"
             return dialLater()
         }
@@ -222,7 +227,9 @@ final class PeerLink {
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     let (link, links) = bound.value
-                    let handler = PeerLaneHandler(dialling: node, lane: lane, links: links) { reason in
+                    let handler = PeerLaneHandler(
+                        dialling: node, lane: lane, links: links, looks: round == nil
+                    ) { reason in
                         link.failed(reason, round: round)
                     }
                     guard round == nil || link.register(handler, round: round) else {

@@ -99,7 +99,12 @@ final class PeerLinks {
 
     func handshakeEnded() { handshakes -= 1 }
 
-    func hello(lane: PeerLane) -> HandshakeHello? { rules()?.hello(lane: lane) }
+    /// - Parameter looks: to a node that should dial this one: it is told an address only where that is news to it.
+    func hello(lane: PeerLane, looks: Bool = false) -> HandshakeHello? {
+        guard let identity = events?.identity(), var hello = rules()?.hello(lane: lane) else { return nil }
+        if looks, !identity.hasMoved { hello.address = "" }
+        return hello
+    }
 
     func judge(_ hello: HandshakeHello, role: LinkRules.Role) -> LinkRules.Decision {
         guard let rules = rules() else {
@@ -131,6 +136,22 @@ final class PeerLinks {
     }
 
     func address(of node: NodeID) -> String? { events?.identity().peers[node] }
+
+    /// In turns where there are several.
+    func address(of node: NodeID, attempt: Int) -> String? {
+        guard let identity = events?.identity(), let first = identity.peers[node] else { return nil }
+        let all = [first] + (identity.alternatives[node] ?? [])
+        return all[attempt % all.count]
+    }
+
+    /// Whether the nodes that should dial this one do not know where it is.
+    var hasMoved: Bool { events?.identity().hasMoved ?? false }
+
+    /// A node that this one dials says where it listens now.
+    func found(_ hello: HandshakeHello) {
+        guard hello.epoch >= links[hello.node]?.latestEpoch ?? 0, PeerLink.split(hello.address) != nil else { return }
+        events?.found(hello.node, at: hello.address)
+    }
 
     private func rules() -> LinkRules? {
         guard let identity = events?.identity() else { return nil }

@@ -37,7 +37,7 @@ extension GossipCluster {
     /// too long.
     mutating func cut(_ from: Int, _ to: Int) {
         isCut[pair(from, to)] = true
-        guard options.tearsLinks else { return }
+        guard tearsLinks else { return }
         for (end, other) in [(from, to), (to, from)] {
             schedule(
                 .link(Int32(end), Int32(other), isUp: false), at: now + options.linkSilence + random(0...1_000_000_000))
@@ -107,16 +107,25 @@ extension GossipCluster {
     /// Holds a node up for as long as `lengths` gives in turns, with pauses of the same lengths between.
     mutating func stallAgain(_ index: Int, at: UInt64) { schedule(.stall(Int32(index)), at: at) }
 
+    /// A process stands still for a time, once.
+    mutating func stallOnce(_ index: Int, for duration: UInt64) {
+        hold(index, .process, for: duration)
+    }
+
+    private mutating func hold(_ index: Int, _ stall: GossipNode.Stall, for duration: UInt64) {
+        nodes[index].stall = stall
+        nodes[index].stalledUntil = now + duration
+        // Ahead of all that waited for its end.
+        queue.push(GossipQueue.Item(at: now + duration, order: 0, event: .stall(Int32(index))))
+    }
+
     mutating func changeStall(_ index: Int) {
         let ends = nodes[index].stall != nil
         nodes[index].stall = nil
         guard nodes[index].isUp, let plan = watch.stalls else { return }
         let length = plan.lengths[Int(random(0...UInt64(plan.lengths.count - 1)))]
         guard !ends else { return schedule(.stall(Int32(index)), at: now + length) }
-        nodes[index].stall = plan.stopsTimers ? .process : .messages
-        nodes[index].stalledUntil = now + length
-        // Ahead of all that waited for its end.
-        queue.push(GossipQueue.Item(at: now + length, order: 0, event: .stall(Int32(index))))
+        hold(index, plan.stopsTimers ? .process : .messages, for: length)
     }
 
     // MARK: Views

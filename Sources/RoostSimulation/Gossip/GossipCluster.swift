@@ -22,12 +22,17 @@ struct GossipCluster {
     private var scratch = ByteBuffer()
     private var swimActions: [Swim.Action] = []
     private var presenceActions: [PresenceTable.Action] = []
+    /// Whether links are given up in silence (`GossipOptions.tearsLinks`).
+    var tearsLinks: Bool
+    /// Changes of devices by `flip`.
+    var flips: UInt64 = 0
     /// Rules that were broken, of machines and codecs.
     var failures: [String] = []
 
     /// All nodes are there and linked, and know nothing of each other yet.
     init(_ options: GossipOptions) {
         self.options = options
+        tearsLinks = options.tearsLinks
         let count = options.nodes
         generator = SeededGenerator(seed: options.seed)
         watch = GossipWatch(nodes: count)

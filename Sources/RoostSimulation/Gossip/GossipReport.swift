@@ -46,6 +46,8 @@ package enum GossipScenario: String, Sendable, CaseIterable {
     case detection
     /// What it costs: idle, under many changes, when a node joins.
     case storm
+    /// Everything that happens to members, and whether all came to know what is so: no figures, but rules.
+    case gossip
 
     /// How much of it is run.
     package struct Effort: Sendable {
@@ -58,6 +60,7 @@ package enum GossipScenario: String, Sendable, CaseIterable {
     }
 
     package func run(_ options: GossipOptions, _ effort: Effort = Effort()) -> GossipReport {
+        if self == .gossip { return GossipTrial.report(options, rounds: effort.samples) }
         var cluster = GossipCluster(options)
         var report = GossipReport(self, options)
         let start = cluster.now
@@ -66,6 +69,7 @@ package enum GossipScenario: String, Sendable, CaseIterable {
         case .convergence: cluster.converge(effort, into: &report)
         case .detection: cluster.detect(effort, into: &report)
         case .storm: cluster.storm(effort, into: &report)
+        case .gossip: break
         }
         report.failures = cluster.checkInvariants()
         report.virtualSeconds = Double(cluster.now - start) / 1e9

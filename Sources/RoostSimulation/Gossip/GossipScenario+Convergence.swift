@@ -9,6 +9,13 @@ extension GossipCluster {
             let times = heal(shape, samples: max(1, effort.samples / 10))
             report.add("heal_\(shape.rawValue)", "healed after \(shape.text)", times: times)
         }
+        // Of which nothing is seen but messages that arrive again.
+        tearsLinks = false
+        let silent = GossipCut.allCases.filter { options.nodes >= $0.leastNodes }.flatMap { shape in
+            heal(shape, samples: max(1, effort.samples / 10))
+        }
+        tearsLinks = options.tearsLinks
+        report.add("heal_silent", "healed after any of these, no link torn", times: silent)
     }
 
     mutating func convergeWithoutCuts(samples: Int, into report: inout GossipReport) {

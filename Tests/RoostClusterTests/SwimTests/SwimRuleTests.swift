@@ -414,7 +414,7 @@ struct SwimRuleTests {
     func corrected() {
         for body in [
             SwimMessage.Body.ping(sequence: 1), .ack(sequence: 1, target: "n2"), .nack(sequence: 1, target: "n3"),
-            .exchange(reply: true), .exchange(reply: false),
+            .exchange(reply: true), .exchange(reply: false), .summary(members: 1),
         ] {
             var timing = Bench.timing
             timing.exchangeBurst = 8
@@ -502,6 +502,19 @@ struct SwimRuleTests {
         _ = bench.take()
         bench.feed(.received(SwimMessage(body: .exchange(reply: false)), from: "n2"))
         #expect(bench.actions.isEmpty)
+    }
+
+    @Test("who knows other members than another begins a full exchange; who knows the same says nothing")
+    func summary() {
+        let (one, other) = (Bench(), Bench())
+        #expect(one.swim.membersHash == other.swim.membersHash)
+        var bench = Bench()
+        bench.feed(.received(SwimMessage(body: .summary(members: one.swim.membersHash)), from: "n2"))
+        #expect(bench.sent.isEmpty)
+        bench.hear(rumour("n3", .alive, incarnation: 1), from: "n2")
+        _ = bench.take()
+        bench.feed(.received(SwimMessage(body: .summary(members: one.swim.membersHash)), from: "n2"))
+        #expect(bench.sent.map(\.message.body) == [.exchange(reply: true)])
     }
 
     @Test("the timing's derivations")

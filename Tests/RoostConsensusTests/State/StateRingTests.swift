@@ -50,6 +50,30 @@ import Testing
         #expect(again.active.count == 3 && again["node-2"]?.since == 4)
     }
 
+    @Test func moving() {
+        var elsewhere = member(2)
+        elsewhere.peerPort = 7002
+        let moved = after(.leave("node-2"), .move(elsewhere))
+        #expect(moved.version == 3 && moved["node-2"]?.peerPort == 7002)
+        #expect(moved["node-2"]?.state == .leaving && moved["node-2"]?.since == 2 && moved["node-2"]?.moved == 3)
+        #expect(moved.changed(by: .move(elsewhere)) == .same)
+        #expect(founding.changed(by: .move(member(2))) == .same)
+        #expect(founding.changed(by: .move(member(4))) == .refused(.invalid))
+        #expect(after(.remove("node-2")).changed(by: .move(elsewhere)) == .refused(.invalid))
+        elsewhere.host = ""
+        #expect(founding.changed(by: .move(elsewhere)) == .refused(.invalid))
+        // Whoever joins anew is where it says now.
+        #expect(after(.move(moved.members[1]), .remove("node-2"), .join(member(2)))["node-2"]?.moved == 0)
+    }
+
+    @Test("a node is not removed where the ring has changed since that was looked at") func removingAtAVersion() {
+        #expect(founding.changed(by: .removeAt(version: 1, "node-2")) == .changed(after(.remove("node-2"))))
+        let other = after(.remove("node-3"))
+        #expect(other.changed(by: .removeAt(version: 1, "node-2")) == .refused(.conflict))
+        #expect(other.changed(by: .removeAt(version: 1, "node-3")) == .same)
+        #expect(other.changed(by: .removeAt(version: 1, "node-9")) == .refused(.invalid))
+    }
+
     @Test func somebodyStays() {
         let one = after(.remove("node-1"), .leave("node-2"))
         #expect(one.active == ["node-3"])

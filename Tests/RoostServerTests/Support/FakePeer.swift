@@ -15,6 +15,7 @@ final class FakePeer: LinkEvents {
         case down(NodeID)
         case received([PeerFrame], NodeID)
         case removed
+        case found(NodeID, String)
     }
 
     let events = EventQueue<Event>()
@@ -33,6 +34,7 @@ final class FakePeer: LinkEvents {
     func linkDown(_ node: NodeID, reason: String) { events.push(.down(node)) }
     func received(_ frames: [PeerFrame], from node: NodeID) { events.push(.received(frames, node)) }
     func refusedAsRemoved() { events.push(.removed) }
+    func found(_ node: NodeID, at address: String) { events.push(.found(node, address)) }
     func join(_ member: RingMember, _ done: @escaping @Sendable (Result<JoinGrant, RingRefusal>) -> Void) {
         done(joining.withLockedValue { $0(member) })
     }
