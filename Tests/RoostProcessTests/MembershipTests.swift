@@ -163,8 +163,10 @@ extension ProcessSuite {
                             return links.count == 2 && links.allSatisfy { $0["connected"].bool == true }
                         }
                         for (node, port) in zip(movers, ports) {
-                            try await eventually("the ring of \(observer) knows where \(node) is", within: .seconds(30)) {
-                                let ring = try await cluster.admin(observer, "/admin/cluster").json["ring"]["members"].array
+                            try await eventually("the ring of \(observer) knows where \(node) is", within: .seconds(30))
+                            {
+                                let ring = try await cluster.admin(observer, "/admin/cluster").json["ring"]["members"]
+                                    .array
                                 return ring.contains {
                                     $0["id"].string == cluster.nodes[node].id && $0["peer_port"].int == port
                                 }

@@ -209,7 +209,8 @@ extension GossipCluster {
                 table.withdraw(user: user, device: device, session: there.entry.session, at: at, now: now)
             } else {
                 let entry = PresenceEntry(
-                    user: user, device: device, session: SessionID(count), generation: Generation(term: 1, count: count),
+                    user: user, device: device, session: SessionID(count),
+                    generation: Generation(term: 1, count: count),
                     since: at)
                 table.announce(entry, now: now)
             }
