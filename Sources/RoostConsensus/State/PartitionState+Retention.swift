@@ -1,3 +1,4 @@
+internal import NIOCore
 package import RoostModel
 package import RoostProtocol
 
@@ -57,6 +58,35 @@ extension PartitionState {
         else { return nil }
         guard let before else { return lost }
         return lost.lowerBound < before ? lost.lowerBound...min(lost.upperBound, before - 1) : nil
+    }
+
+    /// An applied entry without the content that the retention has removed, as it stands in the log here: one that comes
+    /// from a replica which has not got that far still has it.
+    package func withoutRemoved(_ entry: RaftEntry, known: some KnownMessages) -> RaftEntry {
+        var payload = entry.payload
+        guard entry.kind == .command, entry.index <= appliedIndex,
+            var stamped = try? StampedCommand(decoding: &payload), let send = stamped.command.sending,
+            isRemoved(send, index: entry.index, known: known),
+            let command = stamped.command.stripped(hash: ContentHash.of(type: send.type, content: send.content))
+        else { return entry }
+        stamped.command = command
+        var stripped = entry
+        stripped.payload = ByteBuffer()
+        stamped.encode(into: &stripped.payload)
+        return stripped
+    }
+
+    private func isRemoved(_ send: SendCommand, index: UInt64, known: some KnownMessages) -> Bool {
+        let retention = retention(of: send.conversation)
+        guard retention.floor > 0 else { return false }
+        let identity = PendingMessages.Identity(
+            conversation: send.conversation, sender: send.sender, id: send.id)
+        if let answer = pending[identity] { return answer.index == index && answer.seq <= retention.floor }
+        let row = known.knownMessage(
+            partition: partition, conversation: send.conversation, sender: send.sender, id: send.id)
+        if let row { return row.index == index && row.seq <= retention.floor }
+        // Its id is forgotten already, if it ever got a seq.
+        return retention.idFloor > 0
     }
 
     // MARK: What the leader proposes

@@ -105,11 +105,15 @@ extension Node {
                 context.logger.warning("\(node): its row of partition \(id), index \(row.entry.index) came damaged")
                 continue
             }
-            if let partition = partitions[id], partition.onCore({ $0.raft.term(at: row.entry.index) }) != row.entry.term
-            {
+            guard let partition = partitions[id] else {
+                whole.append(row.entry)
                 continue
             }
-            whole.append(row.entry)
+            let entry = partition.onCore { partition in
+                partition.raft.term(at: row.entry.index) == row.entry.term
+                    ? partition.state.withoutRemoved(row.entry, known: partition.filter) : nil
+            }
+            if let entry { whole.append(entry) }
         }
         guard !whole.isEmpty else { return }
         let indices = whole.map(\.index)

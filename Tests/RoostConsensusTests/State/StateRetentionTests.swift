@@ -84,6 +84,31 @@ import Testing
         #expect(machine.state.checkInvariants().isEmpty)
     }
 
+    /// A row that is fetched from a replica which has not removed it yet does not bring the content back.
+    @Test func whatIsRemovedIsNotMendedWithItsContent() throws {
+        var machine = machine()
+        let first = machine.state.appliedIndex - 9
+        func entry(_ number: UInt64) -> RaftEntry {
+            let order = SendOrder(session: SessionID(1), run: 1, counter: number, base: number)
+            let send = machine.sending(number, to: group(1), from: a, order: order)
+            var payload = ByteBuffer()
+            StampedCommand(stamp: Int64(number) * 100, command: send).encode(into: &payload)
+            return RaftEntry(index: first + number - 1, term: 1, kind: .command, payload: payload)
+        }
+        func content(_ number: UInt64) throws -> String? {
+            var payload = machine.state.withoutRemoved(entry(number), known: machine.tables).payload
+            let send = try #require(try StampedCommand(decoding: &payload).command.sending)
+            return send.removedHash == nil ? String(buffer: send.content) : nil
+        }
+        for isFlushed in [false, true] {
+            if isFlushed { machine.flush() } else { machine.apply(raise(4), stamp: 5_000) }
+            #expect(try content(4) == nil && content(5) == "\"hi\"")
+        }
+        machine.apply(forget(3), stamp: 6_000)
+        machine.flush()
+        #expect(try content(2) == nil && content(5) == "\"hi\"")
+    }
+
     @Test func devicesHoldTheFloorBack() {
         var machine = machine()
         let devices = [
