@@ -8,8 +8,9 @@ struct Roost: AsyncParsableCommand {
         abstract: "A distributed messaging server: the cluster, its operator's tools and a client.",
         subcommands: [
             UpCommand.self, NodeCommand.self, CertsCommand.self, StatusCommand.self, LeaveCommand.self,
-            RemoveCommand.self, UsersCommand.self, RegisterCommand.self, LoginCommand.self, WebSocketCommand.self,
-            CallCommand.self, BenchCommand.self, RecoverCommand.self, SimulateCommand.self, TortureCommand.self,
+            RemoveCommand.self, UsersCommand.self, KeysCommand.self, RegisterCommand.self, LoginCommand.self,
+            WebSocketCommand.self, CallCommand.self, BenchCommand.self, RecoverCommand.self, SimulateCommand.self,
+            TortureCommand.self,
         ])
 
     static func main() async {

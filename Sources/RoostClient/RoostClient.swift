@@ -47,9 +47,11 @@ public final class RoostClient: Sendable {
     }
 
     /// - Throws: `unauthorized` where name or password are wrong or the account is disabled.
-    public func login(_ credentials: Credentials) async throws(RoostError) -> AccessToken {
+    /// - Parameter device: the token is for this device alone, and ends with it; nil: for all of them.
+    public func login(_ credentials: Credentials, device: DeviceID? = nil) async throws(RoostError) -> AccessToken {
         let body = try HTTPAnswers.encode(
-            AccountBody(username: credentials.username, password: credentials.password, role: nil))
+            AccountBody(
+                username: credentials.username, password: credentials.password, role: nil, device: device?.text))
         let answer = try await transport.call("POST", "/api/login", body: body, repeatable: true)
         return try HTTPAnswers.decode(AccessToken.self, from: answer)
     }
@@ -136,6 +138,24 @@ public final class RoostClient: Sendable {
         try await transport.call(method, "/api" + target, token: token, body: body, repeatable: method == "GET")
     }
 
+    /// Ends the token, or all of the user's.
+    public func logout(everywhere: Bool = false, token: String) async throws(RoostError) {
+        let body = try HTTPAnswers.encode(["everywhere": everywhere])
+        let answer = try await transport.call("POST", "/api/logout", token: token, body: body, repeatable: true)
+        guard answer.isSuccess else { throw HTTPAnswers.error(of: answer) }
+    }
+
+    /// One's own.
+    public func devices(token: String) async throws(RoostError) -> [OwnDevice] {
+        try await get("/api/devices", [], token)
+    }
+
+    /// Ends the device's session and its tokens, and forgets what it has acknowledged.
+    public func remove(_ device: DeviceID, token: String) async throws(RoostError) {
+        let answer = try await transport.call("DELETE", "/api/devices/\(device.text)", token: token, repeatable: true)
+        guard answer.isSuccess else { throw HTTPAnswers.error(of: answer) }
+    }
+
     private func get<Value: Decodable>(
         _ path: String, _ query: [(String, String)], _ token: String
     ) async throws(RoostError) -> Value {
@@ -162,6 +182,8 @@ private struct AccountBody: Encodable {
     var username: String
     var password: String
     var role: String?
+    var device: String?
+    private enum CodingKeys: String, CodingKey { case username, password, role, device = "device_id" }
 }
 
 private struct ConversationBody: Encodable {

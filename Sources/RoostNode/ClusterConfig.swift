@@ -48,6 +48,24 @@ package struct ClusterConfig: Sendable, Equatable {
         package var maxPendingSends = 256
         /// Users whom one session may watch.
         package var maxPresenceSubscriptions = 512
+        /// Messages of one device, and of one user's devices at one node; 0: no limit. Ten seconds' worth may come at once.
+        package var messagesPerSecondDevice = 1_000
+        package var messagesPerSecondUser = 2_000
+        /// HTTP calls of one user at one node; 0: no limit. Ten seconds' worth may come at once.
+        package var callsPerSecondUser = 500
+        /// Of one address at one node; 0: no limit. A minute's worth may come at once.
+        package var loginsPerMinuteAddress = 120
+        package var registrationsPerMinuteAddress = 60
+        /// Wrong passwords for one account from one address; 0: no limit. A minute's worth may come at once.
+        package var failedLoginsPerMinute = 30
+        /// New connections of one address; 0: no limit. Five seconds' worth may come at once.
+        package var handshakesPerSecondAddress = 100
+        /// Connections of one address at one node; 0: no limit.
+        package var maxConnectionsPerAddress = 4_096
+        /// Whether limits by address alone hold on loopback too, where a proxy would be: 0 or 1.
+        package var limitLoopback = 0
+        /// Characters of a password that a user chooses.
+        package var passwordMin = 1
         /// Queue of one link to a peer; beyond it streams end and are opened again.
         package var maxLinkQueueBytes = 67_108_864
         package init() {}
@@ -89,6 +107,15 @@ package struct ClusterConfig: Sendable, Equatable {
         package init() {}
     }
 
+    package struct AdminToken: Sendable, Equatable {
+        package var name: String
+        package var token: String
+        package init(name: String, token: String) {
+            self.name = name
+            self.token = token
+        }
+    }
+
     package struct Security: Sendable, Equatable {
         package var tokenLifetimeSeconds = 86_400
         /// scrypt N = 2^this.
@@ -98,6 +125,8 @@ package struct ClusterConfig: Sendable, Equatable {
         /// Address the admin endpoint listens on; other than loopback needs `admin_token`.
         package var adminHost = "127.0.0.1"
         package var adminToken: String?
+        /// Further ones, each of somebody, by whose name the audit log knows him; sorted by name.
+        package var adminTokens: [AdminToken] = []
         /// Absolute; nil where the cluster has no secret, and then nobody can join it.
         package var clusterSecretFile: String?
         /// Between nodes, with certificates of the cluster's CA at both ends.

@@ -5,6 +5,10 @@ package final class NodeCounters: Sendable {
     package let sessionsOpened = Atomic<UInt64>(0)
     /// Told to come back later.
     package let sessionsPutOff = Atomic<UInt64>(0)
+    /// Ended because their token was revoked.
+    package let sessionsRevoked = Atomic<UInt64>(0)
+    /// Sends refused because a device or user was too fast.
+    package let sendsLimited = Atomic<UInt64>(0)
     package let sessionsReplaced = Atomic<UInt64>(0)
     package let framesReceived = Atomic<UInt64>(0)
     package let framesRejected = Atomic<UInt64>(0)

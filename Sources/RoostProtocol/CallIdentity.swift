@@ -41,9 +41,9 @@ extension Command {
     public var needsIdentity: Bool {
         switch self {
         case .setAccountDisabled, .setLastSeenHidden, .registerDevice, .createConversation, .changeMembers,
-            .dropCursors, .changeRing:
+            .dropCursors, .changeRing, .revokeTokens, .addSigningKey, .activateSigningKey, .removeSigningKey:
             true
-        case .send, .createAccount, .advanceCursors, .addSigningKey, .limited, .called, .seeDevices, .forgetDevices,
+        case .send, .createAccount, .advanceCursors, .limited, .called, .seeDevices, .forgetDevices,
             .raiseFloors, .raiseIDFloors, .foundRing:
             false
         }

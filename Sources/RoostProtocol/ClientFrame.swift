@@ -61,6 +61,7 @@ public enum ClientFrame: Sendable, Equatable {
     /// Everything up to this delivery number.
     case ack(UInt64)
     case subscribe(ClientSubscription)
+    case token(ClientToken)
 
     /// Longest `to_user`, in bytes.
     public static let maxUserText = 1024
@@ -68,7 +69,7 @@ public enum ClientFrame: Sendable, Equatable {
     public static let maxType = WireBounds.messageType
 
     private static let keys: [StaticString] = [
-        "op", "id", "conversation_id", "to_user", "toUser", "type", "content", "n", "presence",
+        "op", "id", "conversation_id", "to_user", "toUser", "type", "content", "n", "presence", "token",
     ]
     private enum Key {
         static let op = 0
@@ -80,6 +81,7 @@ public enum ClientFrame: Sendable, Equatable {
         static let content = 6
         static let n = 7
         static let presence = 8
+        static let token = 9
     }
 
     /// Reads the readable bytes of `text`. Content longer than `contentLimit` bytes is `too_large`. A member of ours that
@@ -124,8 +126,16 @@ public enum ClientFrame: Sendable, Equatable {
             }
             guard let users = object.uuids(value) else { throw invalid("presence", "an array of user ids", id) }
             return .subscribe(ClientSubscription(id: id, users: users.map { UserID($0) }))
+        case "token":
+            guard let value = object[Key.token] else {
+                throw ClientFrameError(code: .missingField, detail: "token is missing", id: id)
+            }
+            guard let token = object.string(value), (1...ClientToken.maxLength).contains(token.utf8.count) else {
+                throw invalid("token", "a string of at most \(ClientToken.maxLength) bytes", id)
+            }
+            return .token(ClientToken(id: id, token: token))
         default:
-            throw ClientFrameError(code: .unknownOp, detail: "op is none of send, ack and subscribe", id: id)
+            throw ClientFrameError(code: .unknownOp, detail: "op is none of send, ack, subscribe and token", id: id)
         }
     }
 
@@ -184,6 +194,7 @@ extension ClientFrame {
             buffer.writeStaticString("{\"op\":\"ack\",\"n\":")
             buffer.writeJSON(number: n)
         case .subscribe(let subscription): subscription.write(into: &buffer)
+        case .token(let token): token.write(into: &buffer)
         case .send(let send):
             buffer.writeStaticString("{\"op\":\"send\"")
             if let id = send.id {

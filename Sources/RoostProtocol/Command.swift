@@ -6,8 +6,9 @@ public indirect enum Command: Sendable, Equatable {
     case send(SendCommand)
     case createAccount(AccountRecord)
     case setAccountDisabled(user: UserID, disabled: Bool)
-    /// A device's first appearance. Messages sent before `startAt` (HLC microseconds) are not for it; 0 for all.
-    case registerDevice(user: UserID, device: DeviceID, startAt: Int64)
+    /// A device's first appearance, or that of a token at it. Messages sent before `startAt` (HLC microseconds) are not
+    /// for it; 0 for all.
+    case registerDevice(user: UserID, device: DeviceID, startAt: Int64, token: TokenStamp? = nil)
     case createConversation(CreateConversationCommand)
     case changeMembers(ChangeMembersCommand)
     /// Acknowledgements, coalesced; a cursor never goes back.
@@ -34,6 +35,11 @@ public indirect enum Command: Sendable, Equatable {
     case foundRing(Ring)
     /// Partition 0 only.
     case changeRing(RingChange)
+    case revokeTokens(user: UserID, TokenRevocation)
+    /// Partition 0 only: every node alive has the key, so it may sign.
+    case activateSigningKey(id: String)
+    /// Partition 0 only: what it has signed is refused from now on.
+    case removeSigningKey(id: String)
 }
 
 extension Command {
@@ -115,9 +121,10 @@ public struct AccountRecord: Sendable, Equatable {
     public var hidesLastSeen: Bool
     /// Microseconds since 1970.
     public var createdAt: Int64
+    public var revocations: TokenRevocations
     public init(
         user: UserID, username: String, passwordHash: String, role: AccountRole, disabled: Bool = false,
-        hidesLastSeen: Bool = false, createdAt: Int64
+        hidesLastSeen: Bool = false, createdAt: Int64, revocations: TokenRevocations = .init()
     ) {
         self.user = user
         self.username = username
@@ -126,6 +133,7 @@ public struct AccountRecord: Sendable, Equatable {
         self.disabled = disabled
         self.hidesLastSeen = hidesLastSeen
         self.createdAt = createdAt
+        self.revocations = revocations
     }
 }
 
@@ -137,13 +145,19 @@ public struct DeviceRecord: Sendable, Equatable {
     public var createdAt: Int64
     /// When it last appeared or had a session, as far as the log tells; microseconds since 1970, by the log.
     public var seenAt: Int64
+    /// Known to the replicas of the user's partition only: not on the wire.
+    public var tokens: DeviceTokens
     /// `seenAt` is `createdAt` where it is not given.
-    public init(user: UserID, device: DeviceID, startAt: Int64, createdAt: Int64, seenAt: Int64? = nil) {
+    public init(
+        user: UserID, device: DeviceID, startAt: Int64, createdAt: Int64, seenAt: Int64? = nil,
+        tokens: DeviceTokens = .init()
+    ) {
         self.user = user
         self.device = device
         self.startAt = startAt
         self.createdAt = createdAt
         self.seenAt = seenAt ?? createdAt
+        self.tokens = tokens
     }
 }
 
@@ -193,11 +207,15 @@ public struct SigningKey: Sendable, Equatable {
     /// The `kid` of the tokens it signs.
     public var id: String
     public var secret: ByteBuffer
+    /// Microseconds since 1970.
     public var createdAt: Int64
-    public init(id: String, secret: ByteBuffer, createdAt: Int64) {
+    /// Since when it may sign, by the log, microseconds; 0: not yet. The one that was the last to become so signs.
+    public var activeAt: Int64
+    public init(id: String, secret: ByteBuffer, createdAt: Int64, activeAt: Int64 = 0) {
         self.id = id
         self.secret = secret
         self.createdAt = createdAt
+        self.activeAt = activeAt
     }
 }
 
@@ -220,6 +238,9 @@ public enum Rejection: UInt8, Sendable, Error, CaseIterable {
     /// Came out of the order of its session; the ingress sends again.
     case outOfOrder = 11
     case unknownMessage = 12
+    case unknownDevice = 13
+    case tokenRevoked = 14
+    case unknownKey = 15
 }
 
 /// What applying a command answered.

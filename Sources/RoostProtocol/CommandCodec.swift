@@ -23,6 +23,10 @@ enum CommandTag: UInt8 {
     case setLastSeenHidden = 17
     case foundRing = 18
     case changeRing = 19
+    case registerDeviceWithToken = 20
+    case revokeTokens = 21
+    case activateSigningKey = 22
+    case removeSigningKey = 23
 }
 
 extension Command: WireValue {
@@ -40,11 +44,12 @@ extension Command: WireValue {
             buffer.writeByte(CommandTag.setAccountDisabled.rawValue)
             buffer.writeID(user)
             buffer.writeFlag(disabled)
-        case .registerDevice(let user, let device, let startAt):
-            buffer.writeByte(CommandTag.registerDevice.rawValue)
+        case .registerDevice(let user, let device, let startAt, let token):
+            buffer.writeByte((token == nil ? CommandTag.registerDevice : .registerDeviceWithToken).rawValue)
             buffer.writeID(user)
             buffer.writeDevice(device)
             buffer.writeInteger(startAt)
+            token?.encode(into: &buffer)
         case .createConversation(let create):
             buffer.writeByte(CommandTag.createConversation.rawValue)
             create.encode(into: &buffer)
@@ -56,7 +61,7 @@ extension Command: WireValue {
             buffer.writeArray(cursors)
         case .addSigningKey(let key):
             buffer.writeByte(CommandTag.addSigningKey.rawValue)
-            key.encode(into: &buffer)
+            key.encodeNew(into: &buffer)
         case .limited(let limits, let command):
             buffer.writeByte(CommandTag.limited.rawValue)
             limits.encode(into: &buffer)
@@ -90,6 +95,16 @@ extension Command: WireValue {
         case .changeRing(let change):
             buffer.writeByte(CommandTag.changeRing.rawValue)
             change.encode(into: &buffer)
+        case .revokeTokens(let user, let revocation):
+            buffer.writeByte(CommandTag.revokeTokens.rawValue)
+            buffer.writeID(user)
+            revocation.encode(into: &buffer)
+        case .activateSigningKey(let id):
+            buffer.writeByte(CommandTag.activateSigningKey.rawValue)
+            buffer.writeText(id)
+        case .removeSigningKey(let id):
+            buffer.writeByte(CommandTag.removeSigningKey.rawValue)
+            buffer.writeText(id)
         }
     }
 
@@ -110,7 +125,7 @@ extension Command: WireValue {
         case .createConversation: self = .createConversation(try CreateConversationCommand(reading: &buffer))
         case .changeMembers: self = .changeMembers(try ChangeMembersCommand(reading: &buffer))
         case .advanceCursors: self = .advanceCursors(try buffer.readArray())
-        case .addSigningKey: self = .addSigningKey(try SigningKey(reading: &buffer))
+        case .addSigningKey: self = .addSigningKey(try SigningKey(readingNew: &buffer))
         case .limited:
             let limits = try CommandLimits(reading: &buffer)
             // One level only: what comes from outside must not nest without end.
@@ -135,6 +150,14 @@ extension Command: WireValue {
             self = .setLastSeenHidden(user: try buffer.readID(), hidden: try buffer.readFlag("hidden"))
         case .foundRing: self = .foundRing(try Ring(reading: &buffer))
         case .changeRing: self = .changeRing(try RingChange(reading: &buffer))
+        case .registerDeviceWithToken:
+            self = .registerDevice(
+                user: try buffer.readID(), device: try buffer.readDevice(), startAt: try buffer.readFixed(),
+                token: try TokenStamp(reading: &buffer))
+        case .revokeTokens:
+            self = .revokeTokens(user: try buffer.readID(), try TokenRevocation(reading: &buffer))
+        case .activateSigningKey: self = .activateSigningKey(id: try buffer.readText("key id"))
+        case .removeSigningKey: self = .removeSigningKey(id: try buffer.readText("key id"))
         }
     }
 }

@@ -36,6 +36,8 @@ public enum PeerFrame: Sendable, Equatable {
     case acks([AckBatch])
     /// Sessions of the user end with 4401.
     case revoked([UserID])
+    /// Sessions whose tokens these refuse end with 4401.
+    case tokensRevoked([UserRevocations])
     case relayed(RelayedFrame)
 }
 

@@ -33,6 +33,7 @@ public enum PeerFrameCodec {
         case acks = 0x45
         case revoked = 0x46
         case relayed = 0x47
+        case tokensRevoked = 0x48
     }
 
     /// Writes the frame with its length. A list that would be longer than `maxFrame` is written as several frames, which
@@ -97,6 +98,7 @@ public enum PeerFrameCodec {
         case .streamStatus(let values): split(values, PeerFrame.streamStatus)
         case .acks(let values): split(values, PeerFrame.acks)
         case .revoked(let values): split(values, PeerFrame.revoked)
+        case .tokensRevoked(let values): split(values, PeerFrame.tokensRevoked)
         case .repair(.rows(let partition, let rows)):
             split(rows) { .repair(.rows(partition: partition, rows: $0)) }
         case .swim, .presence, .founding, .linkPing, .linkPong, .reaches, .draining, .clock, .repair, .ring, .open,
@@ -129,6 +131,7 @@ public enum PeerFrameCodec {
         case .streamStatus: .streamStatus
         case .acks: .acks
         case .revoked: .revoked
+        case .tokensRevoked: .tokensRevoked
         case .relayed: .relayed
         }
     }
@@ -156,6 +159,7 @@ public enum PeerFrameCodec {
         case .streamStatus(let statuses): buffer.writeArray(statuses)
         case .acks(let batches): buffer.writeArray(batches)
         case .revoked(let users): buffer.writeArray(users)
+        case .tokensRevoked(let users): buffer.writeArray(users)
         case .relayed(let relayed): relayed.encode(into: &buffer)
         }
     }
@@ -184,6 +188,7 @@ public enum PeerFrameCodec {
         case .streamStatus: .streamStatus(try buffer.readArray())
         case .acks: .acks(try buffer.readArray())
         case .revoked: .revoked(try buffer.readArray())
+        case .tokensRevoked: .tokensRevoked(try buffer.readArray())
         case .relayed: .relayed(try RelayedFrame(reading: &buffer))
         }
     }

@@ -21,6 +21,8 @@ private enum ReadTag: UInt8 {
     case replica = 20
     case ring = 21
     case voters = 22
+    case openSessionWithToken = 23
+    case holdsKeys = 24
 }
 
 extension ReadRequest: WireValue {
@@ -48,10 +50,11 @@ extension ReadRequest: WireValue {
             buffer.writeByte(ReadTag.contacts.rawValue)
             buffer.writeID(user)
             buffer.writeArray(among)
-        case .openSession(let user, let device):
-            buffer.writeByte(ReadTag.openSession.rawValue)
+        case .openSession(let user, let device, let token):
+            buffer.writeByte((token == nil ? ReadTag.openSession : .openSessionWithToken).rawValue)
             buffer.writeID(user)
             buffer.writeDevice(device)
+            token?.encode(into: &buffer)
         case .conversation(let conversation):
             buffer.writeByte(ReadTag.conversation.rawValue)
             buffer.writeID(conversation)
@@ -98,6 +101,9 @@ extension ReadRequest: WireValue {
         case .replica(let index):
             buffer.writeByte(ReadTag.replica.rawValue)
             buffer.writeVarint(index)
+        case .holdsKeys(let digest):
+            buffer.writeByte(ReadTag.holdsKeys.rawValue)
+            buffer.writeInteger(digest)
         }
     }
 
@@ -112,6 +118,10 @@ extension ReadRequest: WireValue {
         case .lastSeen: self = .lastSeen(try buffer.readArray())
         case .contacts: self = .contacts(of: try buffer.readID(), among: try buffer.readArray())
         case .openSession: self = .openSession(user: try buffer.readID(), device: try buffer.readDevice())
+        case .openSessionWithToken:
+            self = .openSession(
+                user: try buffer.readID(), device: try buffer.readDevice(), token: try TokenStamp(reading: &buffer))
+        case .holdsKeys: self = .holdsKeys(digest: try buffer.readFixed())
         case .conversation: self = .conversation(try buffer.readID())
         case .conversations: self = .conversations(try buffer.readID())
         case .history:
@@ -149,7 +159,7 @@ private enum ResponseTag: UInt8 {
     case conversations = 6
     case messages = 7
     case synced = 8
-    case signingKeys = 9
+    // 9 were signing keys without their state.
     case cursors = 10
     case located = 11
     case pending = 12
@@ -161,6 +171,8 @@ private enum ResponseTag: UInt8 {
     case replica = 20
     case ring = 21
     case voters = 22
+    case signingKeys = 23
+    case holds = 24
 }
 
 extension ReadResponse: WireValue {
@@ -198,6 +210,9 @@ extension ReadResponse: WireValue {
         case .located(let location): put(.located, location)
         case .pending(let devices): put(.pending, devices)
         case .replica(let status): put(.replica, status)
+        case .holds(let holds):
+            buffer.writeByte(ResponseTag.holds.rawValue)
+            buffer.writeFlag(holds)
         case .none: buffer.writeByte(ResponseTag.none.rawValue)
         case .rejected(let rejection):
             buffer.writeByte(ResponseTag.rejected.rawValue)
@@ -225,6 +240,7 @@ extension ReadResponse: WireValue {
         case .located: self = .located(try MessageLocation(reading: &buffer))
         case .pending: self = .pending(try buffer.readArray())
         case .replica: self = .replica(try ReplicaStatus(reading: &buffer))
+        case .holds: self = .holds(try buffer.readFlag("holds"))
         case .none: self = .none
         case .rejected: self = .rejected(try buffer.readTag("rejection"))
         }

@@ -14,8 +14,8 @@ public enum ReadRequest: Sendable, Equatable {
     /// Those of `among` with whom `user` shares a conversation of the partition now.
     case contacts(of: UserID, among: [UserID])
     /// Gives the session a generation; `device` must be registered. Answered with `.session`, or `.none` where the
-    /// device is not known yet.
-    case openSession(user: UserID, device: DeviceID)
+    /// device, or that token at it, is not known yet.
+    case openSession(user: UserID, device: DeviceID, token: TokenStamp? = nil)
     case conversation(ConversationID)
     /// Those of the partition in which the user is or was a member.
     case conversations(UserID)
@@ -36,6 +36,8 @@ public enum ReadRequest: Sendable, Equatable {
     case pending(UserID, devices: [DeviceRecord])
     /// What the replica that is asked, leader or not, has of an entry: no proof of anything but itself.
     case replica(index: UInt64)
+    /// Of a node: whether it has exactly these signing keys. One that has not asks for them.
+    case holdsKeys(digest: UInt64)
 }
 
 public enum ReadResponse: Sendable, Equatable {
@@ -58,6 +60,7 @@ public enum ReadResponse: Sendable, Equatable {
     case located(MessageLocation)
     case pending([DevicePending])
     case replica(ReplicaStatus)
+    case holds(Bool)
     /// There is no such thing.
     case none
     case rejected(Rejection)

@@ -9,17 +9,23 @@ extension AccountRecord: WireValue {
         buffer.writeText(username)
         buffer.writeText(passwordHash)
         buffer.writeByte(role.rawValue)
-        buffer.writeByte(flags)
+        buffer.writeByte(flags | (revocations.isEmpty ? 0 : Self.revocationsFollow))
         buffer.writeInteger(createdAt)
+        if !revocations.isEmpty { revocations.encode(into: &buffer) }
     }
+
+    /// A bit among the flags.
+    private static var revocationsFollow: UInt8 { 4 }
 
     init(reading buffer: inout ByteBuffer) throws(PeerCodecError) {
         self.init(
             user: try buffer.readID(), username: try buffer.readText("username"),
             passwordHash: try buffer.readText("password hash"), role: try buffer.readTag("account role"),
             createdAt: 0)
-        guard set(flags: try buffer.readFixed()) else { throw .invalid("account flags") }
+        let flags: UInt8 = try buffer.readFixed()
+        guard set(flags: flags & ~Self.revocationsFollow) else { throw .invalid("account flags") }
         createdAt = try buffer.readFixed()
+        if flags & Self.revocationsFollow != 0 { revocations = try TokenRevocations(reading: &buffer) }
     }
 }
 
@@ -54,16 +60,39 @@ extension DeviceRecord: WireValue {
     }
 }
 
+extension SigningKey {
+    /// The key that signs: the one that was the last to become active.
+    public static func signing(among keys: [SigningKey]) -> SigningKey? {
+        keys.filter { $0.activeAt > 0 }.max { ($0.activeAt, $0.id) < ($1.activeAt, $1.id) }
+    }
+
+    /// Stable hash of which keys there are and which may sign.
+    public static func digest(of keys: [SigningKey]) -> UInt64 {
+        StableHash.of(keys.sorted { $0.id < $1.id }.map { "\($0.id) \($0.activeAt)\n" }.joined())
+    }
+}
+
 extension SigningKey: WireValue {
-    static var minimumSize: Int { 10 }
+    static var minimumSize: Int { 18 }
 
     func encode(into buffer: inout ByteBuffer) {
+        encodeNew(into: &buffer)
+        buffer.writeInteger(activeAt)
+    }
+
+    init(reading buffer: inout ByteBuffer) throws(PeerCodecError) {
+        self = try SigningKey(readingNew: &buffer)
+        activeAt = try buffer.readFixed()
+    }
+
+    /// As it is proposed: whether it signs is decided later.
+    func encodeNew(into buffer: inout ByteBuffer) {
         buffer.writeText(id)
         buffer.writeBlob(secret)
         buffer.writeInteger(createdAt)
     }
 
-    init(reading buffer: inout ByteBuffer) throws(PeerCodecError) {
+    init(readingNew buffer: inout ByteBuffer) throws(PeerCodecError) {
         self.init(
             id: try buffer.readText("key id"), secret: try buffer.readBlob(), createdAt: try buffer.readFixed())
     }

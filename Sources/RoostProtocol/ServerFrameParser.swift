@@ -39,6 +39,8 @@ public enum ServerFrame: Sendable, Equatable {
     case skipped(SkippedFrame)
     case presence(PresenceFrame)
     case subscribed(SubscribedFrame)
+    case tokenExpiring(TokenExpiringFrame)
+    case tokenAccepted(TokenAcceptedFrame)
     /// A frame of a newer server: to be ignored.
     case unknown(op: String)
 
@@ -65,12 +67,13 @@ private struct FieldReader {
     enum Field: Int, CaseIterable {
         case op, id, conversation, seq, sender, origin, type, content, sentAt, n, session, node, user, device, heartbeat
         case maxFrame, window, incomplete, code, detail, retryable, retryAfter, from, to
-        case status, lastSeen, refused
+        case status, lastSeen, refused, expiresAt, expiresIn
     }
     static let keys: [StaticString] = [
         "op", "id", "conversation_id", "seq", "sender_id", "origin_device_id", "type", "content", "sent_at", "n",
         "session", "node_id", "user_id", "device_id", "heartbeat", "max_frame", "window", "incomplete", "code",
         "detail", "retryable", "retry_after_ms", "from", "to", "status", "last_seen", "refused",
+        "expires_at", "expires_in_ms",
     ]
 
     let object: JSONObject
@@ -116,6 +119,14 @@ private struct FieldReader {
                     id: has(.id) ? try identifier(.id) : nil, refused: has(.refused) ? try users(.refused) : [])
             )
         case "presence": return .presence(try presence())
+        case "token_expiring":
+            return .tokenExpiring(
+                TokenExpiringFrame(
+                    expiresAt: Int64(clamping: try number(.expiresAt)), expiresIn: try number(.expiresIn)))
+        case "token_accepted":
+            return .tokenAccepted(
+                TokenAcceptedFrame(
+                    expiresAt: Int64(clamping: try number(.expiresAt)), id: has(.id) ? try identifier(.id) : nil))
         default: return .unknown(op: op)
         }
     }

@@ -22,6 +22,9 @@ package final class SimulationDevice: @unchecked Sendable {
     package var start = SessionRequest.Start.all
     /// UNIX seconds.
     package var tokenExpires = 1e11
+    package var token: TokenStamp?
+    /// Judges the tokens that its sessions are given later.
+    package var checkToken: (@Sendable (String) -> TokenVerdict)?
     /// Nanoseconds from a message to its acknowledgement; nil: never.
     package var acknowledgeAfter: ClosedRange<UInt64>? = 100_000...3_000_000
     /// Connects again by itself, anywhere, when a session ends.
@@ -113,8 +116,16 @@ package final class SimulationDevice: @unchecked Sendable {
         let number = attempts
         attempt = number
         watch(number, life.node, at: target)
+        let executor = cluster.executor
+        var check: TokenCheck?
+        if let verdict = checkToken {
+            check = { text, answer in
+                executor.schedule(after: 1_000_000) { answer(verdict(text)) }
+            }
+        }
         let request = SessionRequest(
-            user: user, device: device, start: start, modern: true, clientAcks: true, tokenExpires: tokenExpires)
+            user: user, device: device, start: start, modern: true, clientAcks: true, tokenExpires: tokenExpires,
+            token: token, checkToken: check)
         cluster.ask(target) { node in
             await node.openSession(request)
         } then: { [self] result in

@@ -173,6 +173,12 @@ package final class SimulationSession: SessionSocket, @unchecked Sendable {
         executor.perform { sendFrames([buffer]) }
     }
 
+    package func renew(_ token: String, id: MessageID? = nil) {
+        var buffer = ByteBuffer()
+        ClientFrame.token(ClientToken(id: id, token: token)).write(into: &buffer)
+        executor.perform { sendFrames([buffer]) }
+    }
+
     /// Everything delivered so far.
     package func acknowledgeAll() {
         executor.perform { sendAck(lastNumber) }

@@ -26,6 +26,7 @@ extension PeerFrame {
         case .streamStatus: "status"
         case .acks(let list): "acks×\(list.count)"
         case .revoked: "revoked"
+        case .tokensRevoked: "tokensRevoked"
         case .relayed: "relayed"
         }
     }

@@ -26,10 +26,10 @@ enum CheckedTable: UInt64, CaseIterable, Sendable {
         case .accounts:
             (
                 "accounts", 2,
-                ["partition", "user", "username", "password_hash", "role", "flags", "created_at"]
+                ["partition", "user", "username", "password_hash", "role", "flags", "created_at", "tokens"]
             )
-        case .devices: ("devices", 3, ["partition", "user", "device", "start_at", "created_at", "seen_at"])
-        case .signingKeys: ("signing_keys", 2, ["partition", "id", "secret", "created_at"])
+        case .devices: ("devices", 3, ["partition", "user", "device", "start_at", "created_at", "seen_at", "tokens"])
+        case .signingKeys: ("signing_keys", 2, ["partition", "id", "secret", "created_at", "active_at"])
         case .conversationKeys: ("conversation_keys", 1, ["key", "partition", "id"])
         case .conversations:
             (

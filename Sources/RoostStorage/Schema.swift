@@ -23,6 +23,7 @@ enum Schema {
         migrator.registerMigration("3-calls", migrate: createCalls)
         migrator.registerMigration("3-commits", migrate: createCommits)
         migrator.registerMigration("3-flags", migrate: renameDisabled)
+        migrator.registerMigration("4-tokens", migrate: addTokens)
         return migrator
     }
 
@@ -137,6 +138,19 @@ enum Schema {
     /// What was 0 or 1 is now the lowest of several bits, so the checksums stay right.
     private static func renameDisabled(_ db: Database) throws {
         try db.execute(sql: "ALTER TABLE accounts RENAME COLUMN disabled TO flags")
+    }
+
+    /// What is derived from the log is left empty, since its checksums take the new columns in: a start replays the log.
+    private static func addTokens(_ db: Database) throws {
+        try db.execute(
+            sql: """
+                ALTER TABLE accounts ADD COLUMN tokens BLOB;
+                ALTER TABLE devices ADD COLUMN tokens BLOB;
+                ALTER TABLE signing_keys ADD COLUMN active_at INTEGER NOT NULL DEFAULT 0;
+                """)
+        for table in partitionedStateTables + conversationTables + ["conversation_keys"] {
+            try db.execute(sql: "DELETE FROM \(table)")
+        }
     }
 
     /// The tables with a column `partition` that hold state derived from the log.

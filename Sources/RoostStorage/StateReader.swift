@@ -36,21 +36,36 @@ struct StateReader {
             guard record.set(flags: UInt8(clamping: try row.integer(5))) else {
                 throw StoreError.corrupt("a column holds unknown flags of an account")
             }
+            var tokens = try row.buffer(7)
+            if tokens.readableBytes > 0 {
+                do { record.revocations = try TokenRevocations(decoding: &tokens) } catch {
+                    throw StoreError.corrupt("an account's revocations: \(error)")
+                }
+            }
             return record
         }
     }
 
     private func devices() throws -> [DeviceRecord] {
         try partitioned(.devices, by: "user, device") { row in
-            DeviceRecord(
+            var record = DeviceRecord(
                 user: UserID(try row.uuid(1)), device: DeviceID(validated: try row.text(2)),
                 startAt: try row.integer(3), createdAt: try row.integer(4), seenAt: try row.integer(5))
+            var tokens = try row.buffer(6)
+            if tokens.readableBytes > 0 {
+                do { record.tokens = try DeviceTokens(decoding: &tokens) } catch {
+                    throw StoreError.corrupt("a device's tokens: \(error)")
+                }
+            }
+            return record
         }
     }
 
     private func signingKeys() throws -> [SigningKey] {
         try partitioned(.signingKeys, by: "id") { row in
-            SigningKey(id: try row.text(1), secret: try row.buffer(2), createdAt: try row.integer(3))
+            SigningKey(
+                id: try row.text(1), secret: try row.buffer(2), createdAt: try row.integer(3),
+                activeAt: try row.integer(4))
         }
     }
 

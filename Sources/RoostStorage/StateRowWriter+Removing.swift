@@ -24,6 +24,14 @@ extension StateRowWriter {
         try statement.run()
     }
 
+    func remove(key id: String, _ partition: PartitionID) throws {
+        var statement = try BoundStatement(db, "DELETE FROM signing_keys WHERE partition = ? AND id = ?")
+        statement.reset()
+        try statement.bind(Int64(partition.value))
+        try statement.bind(id)
+        try statement.run()
+    }
+
     mutating func dropCursor(
         of user: UserID, _ device: DeviceID, in conversation: ConversationID, _ partition: PartitionID
     ) throws {

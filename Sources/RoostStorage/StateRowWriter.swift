@@ -49,6 +49,7 @@ struct StateRowWriter {
         case .cursorDropped(let user, let device, let conversation):
             try dropCursor(of: user, device, in: conversation, partition)
         case .signingKey(let key): try write(key, partition)
+        case .signingKeyRemoved(let id): try remove(key: id, partition)
         case .call(let row): try write(row, partition)
         case .callForgotten(let caller, let id): try forget(id, of: caller, partition)
         case .ring(let ring): try write(ring, partition)
@@ -152,6 +153,9 @@ struct StateRowWriter {
         try statement.bind(Int64(record.role.rawValue))
         try statement.bind(Int64(record.flags))
         try statement.bind(record.createdAt)
+        var tokens = ByteBuffer()
+        if !record.revocations.isEmpty { record.revocations.encode(into: &tokens) }
+        try statement.bind(tokens)
         try statement.bindChecksum()
         try statement.run()
     }
@@ -165,6 +169,9 @@ struct StateRowWriter {
         try statement.bind(record.startAt)
         try statement.bind(record.createdAt)
         try statement.bind(record.seenAt)
+        var tokens = ByteBuffer()
+        if !record.tokens.isEmpty { record.tokens.encode(into: &tokens) }
+        try statement.bind(tokens)
         try statement.bindChecksum()
         try statement.run()
     }
@@ -190,6 +197,7 @@ struct StateRowWriter {
         try statement.bind(key.id)
         try statement.bind(key.secret)
         try statement.bind(key.createdAt)
+        try statement.bind(key.activeAt)
         try statement.bindChecksum()
         try statement.run()
     }

@@ -38,7 +38,10 @@ import Testing
         func object<Section>(_ knobs: [ConfigKnob<Section>], _ more: String = "") -> String {
             "{" + (knobs.map { "\"\($0.key)\": \($0.range.upperBound)" }.joined(separator: ", ") + more) + "}"
         }
-        let more = #", "admin_host": "0.0.0.0", "admin_token": "0123456789abcdef""#
+        let more = """
+            , "admin_host": "0.0.0.0", "admin_token": "0123456789abcdef",
+            "admin_tokens": {"eve": "1123456789abcdef", "adam": "2123456789abcdef"}
+            """
         let text = Self.file(
             Self.node(1) + "," + Self.node(2) + "," + Self.node(3),
             """
@@ -54,6 +57,7 @@ import Testing
             #expect(config.durability[keyPath: knob.property] == knob.range.upperBound)
         }
         #expect(config.security.adminToken == "0123456789abcdef")
+        #expect(config.security.adminTokens.map(\.name) == ["adam", "eve"])
         #expect(config.timing.electionMilliseconds == 700)
         #expect(config.timing.drainMilliseconds == 0)
     }
@@ -69,7 +73,7 @@ import Testing
         }
         check(ClusterConfig.Limits(), ConfigKnobs.limits)
         check(ClusterConfig.Timing(), ConfigKnobs.timing)
-        check(ClusterConfig.Security(), ConfigKnobs.security, others: 10)
+        check(ClusterConfig.Security(), ConfigKnobs.security, others: 11)
         check(ClusterConfig.Durability(), ConfigKnobs.durability)
     }
 

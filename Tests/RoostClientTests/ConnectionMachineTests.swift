@@ -134,6 +134,23 @@ import Testing
         #expect(error?.code == .unauthorized)
     }
 
+    @Test func aTokenIsReplacedBeforeItExpires() {
+        var harness = MachineHarness(canLogIn: true)
+        harness.open()
+        let expiring = ServerFrame.tokenExpiring(TokenExpiringFrame(expiresAt: 9, expiresIn: 60_000))
+        #expect(harness.feed(.received(expiring)) == [.renew])
+        guard case .write(let frame)? = harness.feed(.renewed(token: "fresh")).first,
+            case .token(let sent)? = try? ClientFrame(parsing: frame, contentLimit: 100)
+        else { return #expect(Bool(false), "no frame") }
+        #expect(sent.token == "fresh" && sent.id != nil)
+        harness.feed(.closed(code: 1012, reason: ""))
+        #expect(harness.feed(.renewed(token: "late")).isEmpty)
+
+        var without = MachineHarness(canLogIn: false)
+        without.open()
+        #expect(without.feed(.received(expiring)).isEmpty)
+    }
+
     @Test func loginsThatDoNotHelpEnd() {
         var harness = MachineHarness(canLogIn: true, hasToken: false)
         #expect(harness.feed(.start) == [.login])

@@ -47,13 +47,35 @@ extension RandomValues {
     mutating func account() -> AccountRecord {
         AccountRecord(
             user: id(), username: text(), passwordHash: text(100), role: one(of: AccountRole.self), disabled: flag(),
-            hidesLastSeen: flag(), createdAt: time())
+            hidesLastSeen: flag(), createdAt: time(), revocations: flag() ? TokenRevocations() : revocations())
+    }
+    mutating func stamp() -> TokenStamp { TokenStamp(id: uuid(), generation: number(), expires: time()) }
+    mutating func revocation() -> TokenRevocation {
+        switch below(3) {
+        case 0: .token(stamp())
+        case 1: .device(device(), keeping: optional { $0.uuid() })
+        default: .all
+        }
+    }
+    mutating func revocations() -> TokenRevocations {
+        var revocations = TokenRevocations()
+        if flag() { revocations.revokeAll() }
+        for _ in 0..<below(4) {
+            revocations.revoke(TokenStamp(id: uuid(), generation: revocations.generation, expires: .max), now: 0)
+        }
+        for _ in 0..<below(4) { revocations.remove(device(), DeviceTokens(), keeping: nil, now: 0) }
+        return revocations
     }
     mutating func sighting() -> DeviceSighting { DeviceSighting(user: id(), device: device(), seenAt: time()) }
     mutating func deviceRecord() -> DeviceRecord {
         DeviceRecord(user: id(), device: device(), startAt: time(), createdAt: time(), seenAt: time())
     }
-    mutating func key() -> SigningKey { SigningKey(id: text(), secret: blob(64), createdAt: time()) }
+    mutating func newKey() -> SigningKey { SigningKey(id: text(), secret: blob(64), createdAt: time()) }
+    mutating func key() -> SigningKey {
+        var key = newKey()
+        key.activeAt = time()
+        return key
+    }
     mutating func cursor() -> CursorAdvance {
         CursorAdvance(user: id(), device: device(), conversation: id(), seq: number())
     }
@@ -77,7 +99,7 @@ extension RandomValues {
             order: SendOrder(session: SessionID(word()), run: number32(), counter: number(), base: number()))
     }
     mutating func command() -> Command {
-        switch below(19) {
+        switch below(23) {
         case 0: .send(send())
         case 1: .createAccount(account())
         case 2: .setAccountDisabled(user: id(), disabled: flag())
@@ -107,7 +129,11 @@ extension RandomValues {
                     members: number32(), conversationsPerUser: number32(), devicesPerUser: number32(),
                     deviceExpiry: time()), .registerDevice(user: id(), device: device(), startAt: time()))
         case 16: called()
-        default: .addSigningKey(key())
+        case 18: .registerDevice(user: id(), device: device(), startAt: time(), token: stamp())
+        case 19: .revokeTokens(user: id(), revocation())
+        case 20: .activateSigningKey(id: text())
+        case 21: .removeSigningKey(id: text())
+        default: .addSigningKey(newKey())
         }
     }
     mutating func called() -> Command {
@@ -215,7 +241,7 @@ extension RandomValues {
 
 extension RandomValues {
     mutating func read() -> ReadRequest {
-        switch below(18) {
+        switch below(20) {
         case 0: .account(id())
         case 1: .accounts(after: optional { $0.id() }, limit: number32())
         case 2: .devices(id())
@@ -238,11 +264,13 @@ extension RandomValues {
         case 14: .contacts(of: id(), among: list { $0.id() })
         case 15: .ring
         case 16: .voters
+        case 17: .openSession(user: id(), device: device(), token: stamp())
+        case 18: .holdsKeys(digest: word())
         default: .backlog(conversation: id(), user: id(), after: number(), limit: number32())
         }
     }
     mutating func response() -> ReadResponse {
-        switch below(20) {
+        switch below(21) {
         case 0: .account(account())
         case 18: .voters(list { $0.node() })
         case 1: .accounts(list { $0.account() })
@@ -264,6 +292,7 @@ extension RandomValues {
         case 11: .pending(list { DevicePending(device: $0.device(), count: $0.number()) })
         case 12: .none
         case 17: .ring(ring())
+        case 19: .holds(flag())
         case 13: .rejected(one(of: Rejection.self))
         case 15: .users(list { $0.id() })
         case 16:

@@ -26,7 +26,21 @@ enum Samples {
     static let deviceRecord = DeviceRecord(user: user, device: device, startAt: 0, createdAt: stamp)
     static let sighting = DeviceSighting(user: user, device: device, seenAt: stamp)
     static let cursor = CursorAdvance(user: user, device: device, conversation: conversation, seq: 7)
-    static let key = SigningKey(id: "k1", secret: ByteBuffer(bytes: [1, 2, 3]), createdAt: stamp)
+    static let newKey = SigningKey(id: "k1", secret: ByteBuffer(bytes: [1, 2, 3]), createdAt: stamp)
+    static let key = SigningKey(id: "k1", secret: ByteBuffer(bytes: [1, 2, 3]), createdAt: stamp, activeAt: stamp + 1)
+    static let token = TokenStamp(id: messageID.uuid, generation: 3, expires: 1_700_086_400)
+    static var revocations: TokenRevocations {
+        var revocations = TokenRevocations()
+        revocations.revokeAll()
+        revocations.revoke(TokenStamp(id: messageID.uuid, generation: 1, expires: 1_700_086_400), now: 0)
+        revocations.remove(device, DeviceTokens(), keeping: nil, now: 0)
+        return revocations
+    }
+    static var revokedAccount: AccountRecord {
+        var account = account
+        account.revocations = revocations
+        return account
+    }
     static let snapshot = ConversationSnapshot(
         id: conversation, type: .group, name: "team", createdAt: stamp, lastSeq: 7,
         members: [
@@ -76,7 +90,7 @@ enum Samples {
                 ChangeMembersCommand(conversation: conversation, actor: user, users: [other], action: .promote))
         ),
         ("advanceCursors", .advanceCursors([cursor])),
-        ("addSigningKey", .addSigningKey(key)),
+        ("addSigningKey", .addSigningKey(newKey)),
         (
             "limited",
             .limited(
@@ -102,6 +116,15 @@ enum Samples {
         ("changeRing.remove", .changeRing(.remove("node-3"))),
         ("changeRing.removeAt", .changeRing(.removeAt(version: 300, "node-3"))),
         ("changeRing.move", .changeRing(.move(member))),
+        (
+            "registerDevice.token", .registerDevice(user: user, device: device, startAt: stamp, token: token)
+        ),
+        ("revokeTokens.token", .revokeTokens(user: user, .token(token))),
+        ("revokeTokens.device", .revokeTokens(user: user, .device(device, keeping: token.id))),
+        ("revokeTokens.device.all", .revokeTokens(user: user, .device(device, keeping: nil))),
+        ("revokeTokens.all", .revokeTokens(user: user, .all)),
+        ("activateSigningKey", .activateSigningKey(id: "k1")),
+        ("removeSigningKey", .removeSigningKey(id: "k1")),
     ]
 
     static let member = RingMember(
@@ -240,10 +263,14 @@ enum Samples {
         read("replica", .replica(index: 202)),
         read("ring", .ring),
         read("voters", .voters),
+        read("openSession.token", .openSession(user: user, device: device, token: token)),
+        read("holdsKeys", .holdsKeys(digest: 0xabcd_ef01_2345_6789)),
     ]
 
     private static let replies: [(String, PeerFrame)] = [
         reply("account", .account(account)),
+        reply("account.revocations", .account(revokedAccount)),
+        reply("holds", .holds(true)),
         reply("accounts", .accounts([account])),
         reply("devices", .devices([deviceRecord])),
         reply("session", .session(SessionGrant(generation: generation, role: .user, startAt: 0))),
@@ -313,6 +340,7 @@ enum Samples {
         ),
         ("acks", .acks([AckBatch(partition: 5, cursors: [cursor])])),
         ("revoked", .revoked([user])),
+        ("tokensRevoked", .tokensRevoked([UserRevocations(user: user, revocations: revocations)])),
         (
             "relayed",
             .relayed(RelayedFrame(origin: "node-1", target: "node-3", frame: ByteBuffer(bytes: [0x46, 0])))

@@ -58,12 +58,12 @@ struct VectorTests {
             Samples.frames.compactMap { sample in
                 encoded { PeerFrameCodec.encode(sample.1, into: &$0) }.getInteger(at: 4, as: UInt8.self)
             })
-        let types: [UInt8] = Array(0x10...0x19) + [0x20] + Array(0x30...0x33) + Array(0x40...0x47)
+        let types: [UInt8] = Array(0x10...0x19) + [0x20] + Array(0x30...0x33) + Array(0x40...0x48)
         #expect(frames == Set(types))
         let commands = Samples.commands.compactMap { sample in
             encoded { sample.1.encode(into: &$0) }.getInteger(at: 0, as: UInt8.self)
         }
-        #expect(Set(commands) == Set(1...19))
+        #expect(Set(commands) == Set(1...23))
     }
 
     /// Lines of `name hex`, in the order of the samples.

@@ -145,7 +145,7 @@ import Testing
             let connection = try await server.connect()
             for path in [
                 "/api/users?username=a", "/api/conversations", "/api/sync", "/api/presence/nodes",
-                "/api/presence/183851d1-5e40-56cd-99d1-e435bd09f7bc", "/api/settings",
+                "/api/presence/183851d1-5e40-56cd-99d1-e435bd09f7bc", "/api/settings", "/api/devices",
             ] {
                 let response = try await connection.call("GET", path)
                 #expect(response.status == 401, "\(path)")
@@ -167,7 +167,7 @@ import Testing
             }
             let parts = user.token.split(separator: ".").map(String.init)
             for algorithm in ["none", "HS512", "RS256"] {
-                let text = #"{"alg":"\#(algorithm)","typ":"JWT","kid":"key-1"}"#
+                let text = #"{"alg":"\#(algorithm)","typ":"at+jwt","kid":"key-1"}"#
                 let header = Base64URL.encode(Array(text.utf8))
                 #expect(try await statuses("\(header).\(parts[1]).\(parts[2])") == [401, 401], "\(algorithm)")
                 #expect(try await statuses("\(header).\(parts[1]).") == [401, 401], "\(algorithm), unsigned")

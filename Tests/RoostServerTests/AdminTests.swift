@@ -274,7 +274,7 @@ import Testing
     }
 
     @Test func aTokenGuardsWhatIsNotHealth() async throws {
-        try await TestServer.run(adminToken: "let-me-in") { server in
+        try await TestServer.run(adminTokens: [("ops", "let-me-in")]) { server in
             let connection = try await server.connectAdmin()
             #expect(try await connection.call("GET", "/livez").status == 200)
             #expect(try await connection.call("GET", "/readyz").status == 200)

@@ -126,6 +126,52 @@ import Testing
         #expect(world.cluster.onNode(world.node(1)) { $0.sessionCount } == 0, "seed \(seed)")
     }
 
+    // MARK: Rates
+
+    /// Who sends too fast is told when to come again, and loses nothing by it; his other devices share his rate.
+    @Test(arguments: World.seeds(2)) func aDeviceSendsAtItsRate(seed: UInt64) throws {
+        let world = try World(seed: seed) {
+            $0.limits.messagesPerSecondDevice = 5
+            $0.limits.messagesPerSecondUser = 8
+        }
+        let group = try world.conversation(.group, "ada", "bob")
+        let phone = try world.device("ada", "phone", at: world.node(1))
+        let desk = try world.device("ada", "desk", at: world.node(1))
+        let bob = try world.device("bob", "phone", at: world.node(2))
+        for number in 0..<100 {
+            phone.send(to: group, "p\(number)")
+            desk.send(to: group, "d\(number)")
+        }
+        world.run(1_000)
+        let atOnce = phone.accepted.count + desk.accepted.count
+        #expect((60...95).contains(atOnce), "seed \(seed): \(atOnce)")
+        let limited = [phone, desk].flatMap { $0.session?.errors ?? [] }.filter { $0.code == .rateLimited }
+        #expect(!limited.isEmpty && limited.allSatisfy { $0.retryAfterMilliseconds ?? 0 > 0 }, "seed \(seed)")
+        #expect(world.run(60_000) { phone.outbox.isEmpty && desk.outbox.isEmpty }, "seed \(seed)")
+        #expect(world.run(5_000) { bob.received[group]?.count == 200 }, "seed \(seed)")
+        #expect(phone.isConnected && desk.isConnected, "seed \(seed)")
+        world.expectAgreement()
+    }
+
+    /// A client that does not heed the answers is hung up on.
+    @Test(arguments: World.seeds(1)) func whoNeverHeedsIsHungUpOn(seed: UInt64) throws {
+        let world = try World(seed: seed) { $0.limits.messagesPerSecondDevice = 1 }
+        let group = try world.conversation(.group, "ada", "bob")
+        let device = try world.device("ada", "phone", at: world.node(1)) { $0.reconnects = false }
+        let session = try #require(device.session)
+        for round in 0..<60 where session.closeCode == nil {
+            session.send(
+                (0..<250).map { number in
+                    ClientSend(
+                        id: MessageID(UUID128(high: UInt64(round), low: UInt64(number + 1))),
+                        conversation: ConversationID(UUID128(high: group.uuid.high, low: UInt64(round * 250 + number))),
+                        content: ByteBuffer(string: "1"))
+                })
+            world.run(1)
+        }
+        #expect(world.run(1_000) { session.closeCode == 4429 }, "seed \(seed)")
+    }
+
     // MARK: The window
 
     @Test(arguments: World.seeds(3)) func oneThatNeverAcknowledgesStopsAtTheWindow(seed: UInt64) throws {

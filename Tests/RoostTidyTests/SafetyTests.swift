@@ -49,6 +49,9 @@ import Testing
                     "Sources/RoostServer/HTTP/HTTPExchangeHandler.swift", "Task {",
                     because: "one a connection at most; its socket is not read until it has answered"),
                 Allowed(
+                    "Sources/RoostServer/API/WebSocketAdmission.swift", "Task {",
+                    because: "one a session at most; its end is an event of the session"),
+                Allowed(
                     "Sources/RoostServer/Run/NodeRunner.swift", "Task {",
                     because: "a node that never comes to serve must not keep the process from ending"),
                 Allowed(

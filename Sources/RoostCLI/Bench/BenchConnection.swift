@@ -161,7 +161,7 @@ final class BenchConnection: @unchecked Sendable {
                 caughtUp = true
                 wasReady = true
                 backoff.succeeded()
-            case .welcome, .skipped, .presence, .subscribed, .unknown: break
+            case .welcome, .skipped, .presence, .subscribed, .tokenExpiring, .tokenAccepted, .unknown: break
             }
         }
         acknowledge(now: now, force: false)

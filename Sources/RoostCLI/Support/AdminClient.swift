@@ -45,6 +45,10 @@ struct AdminClient {
         try await call("POST", target, body: Array(JSONEncoder().encode(body)), repeatable: false)
     }
 
+    func delete(_ target: String) async throws -> JSONValue {
+        try await call("DELETE", target, body: nil, repeatable: true)
+    }
+
     private func call(_ method: String, _ target: String, body: [UInt8]?, repeatable: Bool) async throws -> JSONValue {
         let answer = try await transport.call(method, target, token: token, body: body, repeatable: repeatable)
         guard answer.isSuccess else { throw Failure(HTTPAnswers.error(of: answer)) }

@@ -149,6 +149,22 @@ public struct DevicePresence: Sendable, Equatable, Decodable {
     }
 }
 
+/// A device of one's own.
+public struct OwnDevice: Sendable, Equatable, Decodable {
+    public let device: String
+    /// Where it is connected.
+    public let node: String?
+    public let status: String
+    /// RFC 3339.
+    public let createdAt: String
+    /// RFC 3339.
+    public let lastOnline: String?
+
+    private enum CodingKeys: String, CodingKey {
+        case status, device = "device_id", node = "node_id", createdAt = "created_at", lastOnline = "last_online"
+    }
+}
+
 extension KeyedDecodingContainer {
     fileprivate func identifier<Kind>(_ key: Key) throws -> Identifier<Kind> {
         let text = try decode(String.self, forKey: key)

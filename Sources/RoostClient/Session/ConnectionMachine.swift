@@ -21,6 +21,8 @@ package struct ConnectionMachine: Sendable {
         case closed(code: UInt16?, reason: String)
         case loggedIn
         case loginFailed(RoostError)
+        /// A login for the session that is open.
+        case renewed(token: String)
         case send(OutgoingSend)
         /// Whom to watch from now on; replaces the former list.
         case watch([UserID])
@@ -31,6 +33,8 @@ package struct ConnectionMachine: Sendable {
     package enum Action: Sendable, Equatable {
         case dial(server: Int)
         case login
+        /// Logs in for the session that is open; its failure is no news: the session ends by itself.
+        case renew
         /// One text frame.
         case write(ByteBuffer)
         case hangUp(code: UInt16, reason: String)
@@ -107,6 +111,12 @@ package struct ConnectionMachine: Sendable {
             } else {
                 wait(error.detail, atLeast: error.retryAfterMilliseconds, now: now, into: &actions)
             }
+        case .renewed(let token):
+            guard isOpen else { return }
+            var frame = ByteBuffer()
+            let id = MessageID(.version7(milliseconds: now, using: &random))
+            ClientFrame.token(ClientToken(id: id, token: token)).write(into: &frame)
+            actions.append(.write(frame))
         case .connected:
             guard phase == .dialing else { return }
             phase = .open(since: now, welcomed: false)
@@ -285,7 +295,8 @@ package struct ConnectionMachine: Sendable {
             guard let refused = watched.subscribed(frame), !refused.isEmpty else { break }
             actions.append(.notify(.presenceRefused(refused)))
         case .presence(let frame): if watched.received(frame) { actions.append(.tell(frame)) }
-        case .unknown: break
+        case .tokenExpiring: if options.canLogIn { actions.append(.renew) }
+        case .tokenAccepted, .unknown: break
         }
     }
 

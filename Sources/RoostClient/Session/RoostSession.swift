@@ -193,6 +193,7 @@ public actor RoostSession {
             case .write: break
             case .dial(let server): dial(client.servers[server])
             case .login: login()
+            case .renew: renew()
             case .hangUp(let code, let reason):
                 connection?.abandon(code: code, reason: reason)
                 connection = nil
@@ -246,10 +247,23 @@ public actor RoostSession {
         guard let credentials else { return }
         Task {
             do throws(RoostError) {
-                token = try await client.login(credentials)
+                token = try await client.login(credentials, device: device)
                 feed(.loggedIn)
             } catch {
                 feed(.loginFailed(error))
+            }
+        }
+    }
+
+    private func renew() {
+        guard let credentials else { return }
+        Task {
+            do throws(RoostError) {
+                let fresh = try await client.login(credentials, device: device)
+                token = fresh
+                feed(.renewed(token: fresh.token))
+            } catch {
+                noticeSink.yield(.serverError(error))
             }
         }
     }

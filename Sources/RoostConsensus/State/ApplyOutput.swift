@@ -11,6 +11,8 @@ package struct ApplyOutput: Sendable {
     package var committed: [CommittedMessage] = []
     /// Users whose sessions and tokens end.
     package var revoked: [UserID] = []
+    /// Users of whose tokens some are refused from now on.
+    package var tokensRevoked: [UserRevocations] = []
     package var signingKeysChanged = false
     /// The ring, where it changed.
     package var ring: Ring?
@@ -25,6 +27,7 @@ package struct ApplyOutput: Sendable {
         results.removeAll(keepingCapacity: true)
         committed.removeAll(keepingCapacity: true)
         revoked.removeAll(keepingCapacity: true)
+        tokensRevoked.removeAll(keepingCapacity: true)
         signingKeysChanged = false
         ring = nil
         forgotten.removeAll(keepingCapacity: true)

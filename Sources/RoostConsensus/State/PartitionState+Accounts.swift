@@ -47,22 +47,4 @@ extension PartitionState {
         }
         return .done
     }
-
-    // MARK: Signing keys
-
-    mutating func addSigningKey(_ key: SigningKey, into output: inout ApplyOutput) -> CommandResult {
-        if let answer = answer(toAdding: key) { return answer }
-        keys.insert(key, at: keys.lowerBound { $0.id < key.id })
-        output.changes.append(.signingKey(key))
-        output.signingKeysChanged = true
-        return .done
-    }
-
-    func answer(toAdding key: SigningKey) -> CommandResult? {
-        guard partition == 0 else { return .rejected(.invalid) }
-        if let present = keys.first(where: { $0.id == key.id }) {
-            return present.secret == key.secret ? .done : .rejected(.conflict)
-        }
-        return keys.count >= limits.signingKeys ? .rejected(.limitExceeded) : nil
-    }
 }

@@ -22,8 +22,8 @@ extension PartitionState {
     /// Of a call that the log does not know. Another try may be on its way, so the log decides; but a device that is refused
     /// and then registered by that does no harm, and may be refused often.
     func refusal(ofCalled command: Command, at now: Int64?) -> CommandResult? {
-        guard case .registerDevice(let user, let device, _) = command else { return nil }
-        return answer(toRegistering: device, of: user, at: now ?? lastStamp)
+        guard case .registerDevice(let user, let device, _, let token) = command else { return nil }
+        return answer(toRegistering: device, of: user, token, at: now ?? lastStamp)
     }
 
     mutating func noteAnswer(

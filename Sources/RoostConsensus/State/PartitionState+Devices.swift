@@ -5,12 +5,18 @@ package import RoostProtocol
 /// may come back for what was sent meanwhile, so nothing makes room for another but that, or its user.
 extension PartitionState {
     /// A device known keeps its first start, and is seen. At the limit one that may be given up makes room.
-    mutating func registerDevice(_ record: DeviceRecord, into output: inout ApplyOutput) -> CommandResult {
-        if let refusal = answer(toRegistering: record.device, of: record.user, at: record.createdAt) { return refusal }
+    mutating func registerDevice(
+        _ record: DeviceRecord, _ token: TokenStamp? = nil, into output: inout ApplyOutput
+    ) -> CommandResult {
+        if let refusal = answer(toRegistering: record.device, of: record.user, token, at: record.createdAt) {
+            return refusal
+        }
         if let position = place(of: record.device, of: record.user) {
-            see(position, of: record.user, at: record.createdAt, into: &output)
+            see(position, of: record.user, token, at: record.createdAt, into: &output)
             return .done
         }
+        var record = record
+        if let token { _ = record.tokens.note(token, now: record.createdAt / 1_000_000) }
         let devices = devicesByUser[record.user] ?? []
         if devices.count >= limits.devicesPerUser, let oldest = expired(devices, at: record.createdAt) {
             forget(oldest, of: record.user, into: &output)
@@ -22,9 +28,12 @@ extension PartitionState {
     }
 
     /// A refusal; nil where it is registered, or seen.
-    func answer(toRegistering device: DeviceID, of user: UserID, at stamp: Int64) -> CommandResult? {
+    func answer(
+        toRegistering device: DeviceID, of user: UserID, _ token: TokenStamp? = nil, at stamp: Int64
+    ) -> CommandResult? {
         guard let account = accountsByUser[user] else { return .rejected(.unknownUser) }
         if account.disabled { return .rejected(.accountDisabled) }
+        if let token, !account.revocations.permits(token, on: device) { return .rejected(.tokenRevoked) }
         let devices = devicesByUser[user] ?? []
         if devices.count < limits.devicesPerUser || place(of: device, of: user) != nil { return nil }
         return expired(devices, at: stamp) == nil ? .rejected(.limitExceeded) : nil
@@ -54,21 +63,25 @@ extension PartitionState {
         }
     }
 
-    private mutating func see(_ position: Int, of user: UserID, at stamp: Int64, into output: inout ApplyOutput) {
-        guard var record = devicesByUser[user]?[position], record.seenAt < stamp else { return }
-        record.seenAt = stamp
+    private mutating func see(
+        _ position: Int, of user: UserID, _ token: TokenStamp? = nil, at stamp: Int64, into output: inout ApplyOutput
+    ) {
+        guard var record = devicesByUser[user]?[position] else { return }
+        let isNew = token.map { record.tokens.note($0, now: stamp / 1_000_000) } ?? false
+        guard isNew || record.seenAt < stamp else { return }
+        record.seenAt = max(record.seenAt, stamp)
         devicesByUser[user]?[position] = record
         output.changes.append(.device(record))
     }
 
-    private mutating func forget(_ position: Int, of user: UserID, into output: inout ApplyOutput) {
+    mutating func forget(_ position: Int, of user: UserID, into output: inout ApplyOutput) {
         guard let record = devicesByUser[user]?.remove(at: position) else { return }
         if devicesByUser[user]?.isEmpty == true { devicesByUser[user] = nil }
         output.changes.append(.deviceForgotten(user: user, device: record.device))
         output.forgotten.append(DeviceSighting(user: user, device: record.device, seenAt: record.seenAt))
     }
 
-    private func place(of device: DeviceID, of user: UserID) -> Int? {
+    func place(of device: DeviceID, of user: UserID) -> Int? {
         guard let devices = devicesByUser[user] else { return nil }
         let position = devices.lowerBound { $0.device < device }
         return position < devices.count && devices[position].device == device ? position : nil

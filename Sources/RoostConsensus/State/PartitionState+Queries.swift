@@ -8,11 +8,15 @@ extension PartitionState {
     /// Sorted by user.
     package var accounts: [AccountRecord] { accountsByUser.values.sorted { $0.user < $1.user } }
 
-    /// Those above `user`, sorted by user, at most `limit`.
+    /// Those above `user`, sorted by user, at most `limit`; without their revocations, so that a thousand fit a frame.
     package func accounts(after user: UserID?, limit: Int) -> [AccountRecord] {
         var lowest = Lowest<UserID>(limit)
         for key in accountsByUser.keys where user.map({ key > $0 }) ?? true { lowest.insert(key) }
-        return lowest.take().compactMap { accountsByUser[$0] }
+        return lowest.take().compactMap { key in
+            guard var account = accountsByUser[key] else { return nil }
+            account.revocations = TokenRevocations()
+            return account
+        }
     }
 
     /// Sorted by device.

@@ -65,9 +65,9 @@ package struct PartitionState: Sendable {
         case .createAccount(let record): return createAccount(record, into: &output)
         case .setAccountDisabled(let user, let disabled): return setAccountDisabled(user, disabled, into: &output)
         case .setLastSeenHidden(let user, let hidden): return setLastSeenHidden(user, hidden, into: &output)
-        case .registerDevice(let user, let device, let startAt):
+        case .registerDevice(let user, let device, let startAt, let token):
             let record = DeviceRecord(user: user, device: device, startAt: startAt, createdAt: stamp)
-            return registerDevice(record, into: &output)
+            return registerDevice(record, token, into: &output)
         case .createConversation(let command): return createConversation(command, stamp: stamp, into: &output)
         case .changeMembers(let command): return changeMembers(command, into: &output)
         case .advanceCursors(let advances): advanceCursors(advances, into: &output)
@@ -89,6 +89,10 @@ package struct PartitionState: Sendable {
             return result
         case .foundRing(let ring): return foundRing(ring, into: &output)
         case .changeRing(let change): return changeRing(change, into: &output)
+        case .revokeTokens(let user, let revocation):
+            return revokeTokens(user, revocation, at: stamp, into: &output)
+        case .activateSigningKey(let id): return activateSigningKey(id, at: stamp, into: &output)
+        case .removeSigningKey(let id): return removeSigningKey(id, into: &output)
         }
         return .done
     }
@@ -108,10 +112,10 @@ package struct PartitionState: Sendable {
         switch command {
         case .send(let command): answer(to: command, known: known)
         case .createAccount(let record): answer(toCreating: record)
-        case .setAccountDisabled(let user, _), .setLastSeenHidden(let user, _):
+        case .setAccountDisabled(let user, _), .setLastSeenHidden(let user, _), .revokeTokens(let user, _):
             accountsByUser[user] == nil ? .rejected(.unknownUser) : nil
-        case .registerDevice(let user, let device, _):
-            answer(toRegistering: device, of: user, at: now ?? lastStamp)
+        case .registerDevice(let user, let device, _, let token):
+            answer(toRegistering: device, of: user, token, at: now ?? lastStamp)
         case .createConversation(let command): answer(toCreating: command)
         case .changeMembers(let command): answer(to: command)
         case .addSigningKey(let key): answer(toAdding: key)
@@ -119,7 +123,9 @@ package struct PartitionState: Sendable {
         case .called(let identity, let command):
             answer(toCalled: identity, command) ?? refusal(ofCalled: command, at: now)
         case .changeRing(let change): answer(toChanging: change)
-        case .advanceCursors, .seeDevices, .forgetDevices, .dropCursors, .raiseFloors, .raiseIDFloors, .foundRing: nil
+        case .advanceCursors, .seeDevices, .forgetDevices, .dropCursors, .raiseFloors, .raiseIDFloors, .foundRing,
+            .activateSigningKey, .removeSigningKey:
+            nil
         }
     }
 

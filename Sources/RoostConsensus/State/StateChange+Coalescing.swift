@@ -10,6 +10,7 @@ extension StateChange {
         case account(UserID)
         case device(UserID, DeviceID)
         case call(RaftPeer, UInt64)
+        case signingKey(String)
     }
 
     /// Of the rows that later ones of the batch replace only the last is left, in the order of those: a busy
@@ -41,7 +42,9 @@ extension StateChange {
         case .deviceForgotten(let user, let device): .device(user, device)
         case .call(let row): .call(row.caller, row.id)
         case .callForgotten(let caller, let id): .call(caller, id)
-        case .message, .signingKey, .ring, .stripped, .idsForgotten: nil
+        case .signingKey(let key): .signingKey(key.id)
+        case .signingKeyRemoved(let id): .signingKey(id)
+        case .message, .ring, .stripped, .idsForgotten: nil
         }
     }
 }

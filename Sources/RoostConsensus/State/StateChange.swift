@@ -20,6 +20,7 @@ package enum StateChange: Sendable, Equatable {
     case sendOrder(SendOrderRow)
     case sendOrderExpired(session: SessionID, conversation: ConversationID)
     case signingKey(SigningKey)
+    case signingKeyRemoved(id: String)
     case call(CallRow)
     case callForgotten(RaftPeer, id: UInt64)
     case ring(Ring)

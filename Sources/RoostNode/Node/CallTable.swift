@@ -117,7 +117,8 @@ extension Command {
         switch self {
         case .send(let command): PartitionID(of: command.conversation.uuid, count: count)
         case .createAccount(let record): PartitionID(of: record.user.uuid, count: count)
-        case .setAccountDisabled(let user, _), .registerDevice(let user, _, _), .setLastSeenHidden(let user, _):
+        case .setAccountDisabled(let user, _), .registerDevice(let user, _, _, _), .setLastSeenHidden(let user, _),
+            .revokeTokens(let user, _):
             PartitionID(of: user.uuid, count: count)
         case .createConversation(let command): PartitionID(of: command.id.uuid, count: count)
         case .changeMembers(let command): PartitionID(of: command.conversation.uuid, count: count)
@@ -127,7 +128,7 @@ extension Command {
         case .raiseFloors(let raises), .raiseIDFloors(let raises):
             raises.first.map { PartitionID(of: $0.conversation.uuid, count: count) }
         case .advanceCursors, .dropCursors: nil
-        case .addSigningKey, .foundRing, .changeRing: 0
+        case .addSigningKey, .foundRing, .changeRing, .activateSigningKey, .removeSigningKey: 0
         }
     }
 }
@@ -135,13 +136,13 @@ extension Command {
 extension ReadRequest {
     func partition(count: Int) -> PartitionID? {
         switch self {
-        case .account(let user), .devices(let user), .openSession(let user, _):
+        case .account(let user), .devices(let user), .openSession(let user, _, _):
             PartitionID(of: user.uuid, count: count)
         case .conversation(let id), .cursors(let id), .history(let id, _, _, _, _, _), .backlog(let id, _, _, _):
             PartitionID(of: id.uuid, count: count)
         case .signingKeys, .ring: 0
         case .accounts, .conversations, .sync, .message, .pending, .replica, .knownDevices, .lastSeen, .contacts,
-            .voters:
+            .voters, .holdsKeys:
             nil
         }
     }

@@ -83,36 +83,6 @@ extension Node {
         for waiter in waiting { waiter() }
     }
 
-    // MARK: The signing key
-
-    /// The leader of partition 0 makes the first key; every replica of the partition learns it from the log.
-    func ensureSigningKey() {
-        guard let partition = partitions[0], signingKeyList.isEmpty, !proposingKey,
-            partition.onCore({ $0.isLeader && $0.state.signingKeys.isEmpty })
-        else {
-            fetchSigningKeys()
-            return
-        }
-        proposingKey = true
-        call(.propose(.addSigningKey(makeSigningKey())), partition: 0) { [weak self] _ in
-            self?.onCore { $0.proposingKey = false }
-        }
-    }
-
-    /// A node without a replica of partition 0, or with one that is being filled, asks for the keys.
-    private func fetchSigningKeys() {
-        guard signingKeyList.isEmpty, !proposingKey, record != nil else { return }
-        proposingKey = true
-        call(.read(.signingKeys)) { [weak self] outcome in
-            self?.onCore { node in
-                node.proposingKey = false
-                if case .read(.signingKeys(let keys)) = outcome, !keys.isEmpty { node.signingKeysChanged(keys) }
-            }
-        }
-    }
-
-    func signingKeysChanged(_ keys: [SigningKey]) { signingKeyList = keys }
-
     // MARK: Balance
 
     /// Leadership goes to the replica that the layout prefers, if it is well.

@@ -95,6 +95,7 @@ extension Node {
         perform(actions)
         for partition in sortedPartitions { partition.onCore { $0.receive(.peerUnreachable(node)) } }
         lostTouch(with: node)
+        forgetKeysHeld(by: node)
         linksChanged()
     }
 
@@ -153,7 +154,9 @@ extension Node {
             for result in results { received(result, from: node) }
         case .read(let reads):
             for call in reads {
-                if let partition = partitions[call.partition] {
+                if case .holdsKeys(let digest) = call.request {
+                    send(reply: ReadReply(id: call.id, outcome: .answered(.holds(holdsKeys(digest)))), to: node)
+                } else if let partition = partitions[call.partition] {
                     partition.onCore { $0.read(call, from: node) }
                 } else {
                     send(reply: ReadReply(id: call.id, outcome: .notLeader(leader(of: call.partition))), to: node)
@@ -177,6 +180,8 @@ extension Node {
             for batch in batches { partitions[batch.partition]?.onCore { $0.acknowledge(batch.cursors) } }
         case .revoked(let list):
             for user in list { endSessions(of: user) }
+        case .tokensRevoked(let list):
+            for revoked in list { judgeSessions(by: revoked) }
         case .swim(let message):
             var actions: [Swim.Action] = []
             swim.receive(.received(message, from: node), now: context.clock.now(), into: &actions)

@@ -79,7 +79,7 @@ extension PeerFrame {
         case .swim, .founding, .linkPing, .linkPong, .raft, .reaches, .draining, .clock, .repair, .ring, .relayed:
             false
         case .presence, .propose, .proposalResults, .read, .readReplies, .open, .opened, .unsubscribe, .deliver,
-            .streamStatus, .acks, .revoked:
+            .streamStatus, .acks, .revoked, .tokensRevoked:
             true
         }
     }

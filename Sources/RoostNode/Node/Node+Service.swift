@@ -76,18 +76,6 @@ extension Node: NodeService {
         return nil
     }
 
-    package func signingKeys() async -> [SigningKey] {
-        if !signingKeyList.isEmpty { return signingKeyList }
-        if case .signingKeys(let keys) = await read(.signingKeys) { return keys }
-        return []
-    }
-
-    /// An unknown key is looked up where keys are made, before a token is refused.
-    package func refreshSigningKeys() async -> [SigningKey] {
-        if case .signingKeys(let keys) = await read(.signingKeys), !keys.isEmpty { signingKeyList = keys }
-        return signingKeyList
-    }
-
     package func revokeSessions(of user: UserID) async { revokedHere(user, announce: true) }
 
     /// Returns once the node serves.
@@ -96,12 +84,6 @@ extension Node: NodeService {
         await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
             servingWaiters.append { continuation.resume() }
         }
-    }
-
-    func makeSigningKey() -> SigningKey {
-        let id = UUID128.version4(using: &generator)
-        return SigningKey(
-            id: id.description, secret: ByteBuffer(bytes: context.secretBytes(32)), createdAt: context.clock.wall())
     }
 }
 

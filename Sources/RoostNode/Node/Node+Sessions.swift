@@ -16,7 +16,7 @@ extension Node {
             return .failure(.tooMany(afterMilliseconds: milliseconds))
         }
         for _ in 0..<3 {
-            switch await read(.openSession(user: request.user, device: request.device)) {
+            switch await read(.openSession(user: request.user, device: request.device, token: request.token)) {
             case .session(let grant):
                 guard phase == .serving else { return .failure(.draining) }
                 let slot = takeSlot()
@@ -25,14 +25,16 @@ extension Node {
                     AdmittedSession(node: self, request: request, grant: grant, slot: slot, session: session))
             case .none:
                 let command = Command.registerDevice(
-                    user: request.user, device: request.device, startAt: startAt(request.start))
+                    user: request.user, device: request.device, startAt: startAt(request.start), token: request.token)
                 switch await propose(command) {
                 case .rejected(.limitExceeded): return .failure(.tooManyDevices)
                 case .rejected(.unknownUser), .rejected(.accountDisabled): return .failure(.disabled)
+                case .rejected(.tokenRevoked): return .failure(.revoked)
                 case .rejected: return .failure(.unavailable)
                 default: continue
                 }
             case .rejected(.unknownUser), .rejected(.accountDisabled): return .failure(.disabled)
+            case .rejected(.tokenRevoked): return .failure(.revoked)
             default: return .failure(.unavailable)
             }
         }
@@ -130,6 +132,24 @@ extension Node {
         endSessions(of: user)
         guard announce else { return }
         for peer in peers.keys.sorted() where peer != me { send(stream: .revoked([user]), to: peer) }
+    }
+
+    /// Some tokens of a user were revoked, by the log.
+    func tokensRevokedHere(_ revoked: UserRevocations, announce: Bool) {
+        judgeSessions(by: revoked)
+        guard announce else { return }
+        for peer in peers.keys.sorted() where peer != me { send(stream: .tokensRevoked([revoked]), to: peer) }
+    }
+
+    func judgeSessions(by revoked: UserRevocations) {
+        users[revoked.user]?.onCore { $0.judge(revoked.revocations) }
+    }
+
+    /// Acknowledgements of a device that was removed must not come to count for one of the same name.
+    func dropAcks(of user: UserID, _ device: DeviceID) {
+        for (partition, list) in ackBuffer {
+            ackBuffer[partition] = list.filter { $0.key.user != user || $0.key.device != device }
+        }
     }
 
     func endSessions(of user: UserID) {

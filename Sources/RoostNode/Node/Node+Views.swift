@@ -85,6 +85,12 @@ extension Node {
                 "roost_sessions_put_off_total", "Sessions told to come back, since too many came at once.",
                 counters.sessionsPutOff.value),
             counter(
+                "roost_sessions_revoked_total", "Sessions ended since their token was revoked.",
+                counters.sessionsRevoked.value),
+            counter(
+                "roost_sends_limited_total", "Sends refused since a device or user was too fast.",
+                counters.sendsLimited.value),
+            counter(
                 "roost_sessions_replaced_total", "Sessions ended by a newer one of their device.",
                 counters.sessionsReplaced.value),
             counter("roost_frames_received_total", "Client frames received.", counters.framesReceived.value),

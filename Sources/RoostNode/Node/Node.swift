@@ -3,7 +3,7 @@ import NIOCore
 import RoostCluster
 import RoostConsensus
 import RoostModel
-import RoostProtocol
+package import RoostProtocol
 package import RoostStorage
 
 /// This process as a member of the cluster: owns its links, partitions, users and sessions, and carries between them.
@@ -70,7 +70,8 @@ package actor Node {
     /// Who leads, and how the streams from there stand; by partition.
     var receivers: [StreamReceiver] = []
     var calls: CallTable
-    var signingKeyList: [SigningKey] = []
+    package var signingKeyList: [SigningKey] = []
+    var keysHeld = KeysHeld()
     var proposingKey = false
     var catchUp: CatchUpBudget
     var clocks: ClockWatch
@@ -367,6 +368,7 @@ package actor Node {
         if ticks % 5 == 0, phase == .draining { handOverLeaderships() }
         if ticks % 10 == 0 {
             watchClocks()
+            tendSigningKeys()
             askForRemovals()
         }
         if phase == .starting { checkServing() }

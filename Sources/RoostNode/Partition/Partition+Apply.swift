@@ -1,4 +1,5 @@
 import NIOCore
+import OrderedCollections
 import RoostCluster
 import RoostConsensus
 import RoostModel
@@ -52,6 +53,7 @@ extension Partition {
         if isLeader && !output.forgotten.isEmpty { dropCursors(of: output.forgotten) }
         let leads = isLeader
         for user in output.revoked { node.onCore { $0.revokedHere(user, announce: leads) } }
+        for revoked in output.tokensRevoked { node.onCore { $0.tokensRevokedHere(revoked, announce: leads) } }
         if output.signingKeysChanged {
             let keys = state.signingKeys
             node.onCore { $0.signingKeysChanged(keys) }
@@ -69,6 +71,9 @@ extension Partition {
             context.counters.floorsRaised.increment()
             context.counters.messagesRemoved.increment(by: length(range))
         case .idsForgotten(_, let range): context.counters.idsForgotten.increment(by: length(range))
+        case .cursorDropped(let user, let device, let conversation):
+            // What it acknowledged last must not come back with a device of the same name.
+            cursors[CursorKey(user: user, device: device, conversation: conversation)] = nil
         default: break
         }
     }

@@ -27,7 +27,7 @@ extension Partition {
         case .limited(_, let inner): return limited(inner, inner)
         case .createAccount, .setAccountDisabled, .advanceCursors, .addSigningKey, .seeDevices, .forgetDevices,
             .dropCursors, .raiseFloors, .raiseIDFloors, .called, .setLastSeenHidden,
-            .foundRing, .changeRing:
+            .foundRing, .changeRing, .revokeTokens, .activateSigningKey, .removeSigningKey:
             return encoded
         }
         return limited(command)

@@ -47,21 +47,27 @@ extension Partition {
         var unread: [UnreadConversation] = []
         var slots: [UInt32] = []
         var revoked: [UserID] = []
+        var tokens: [UserRevocations] = []
         repeat {
             guard let session = rest.popFirst() else { break }
             slots.append(session.slot)
             // News of a disabled account may have got lost with a link, or have overtaken a session's admission.
-            if state.account(session.user)?.disabled == true { revoked.append(session.user) }
+            if let account = state.account(session.user) {
+                if account.disabled { revoked.append(session.user) }
+                if !account.revocations.isEmpty {
+                    tokens.append(UserRevocations(user: session.user, revocations: account.revocations))
+                }
+            }
             unread += self.unread(of: session)
             budget -= 1 + state.conversationCount(of: session.user)
         } while budget > 0 && unread.count < Self.replyUnread && slots.count < Self.replySessions
         let reply = OpenReply(
             id: opening.request, partition: id, slots: slots,
             outcome: .opened(term: raft.term, position: stream.position, index: state.appliedIndex, unread: unread))
-        let users = revoked
-        node.onCore {
+        node.onCore { [revoked, tokens] in
             $0.send(stream: .opened([reply]), to: opening.origin)
-            if !users.isEmpty { $0.send(stream: .revoked(users), to: opening.origin) }
+            if !revoked.isEmpty { $0.send(stream: .revoked(revoked), to: opening.origin) }
+            if !tokens.isEmpty { $0.send(stream: .tokensRevoked(tokens), to: opening.origin) }
         }
         return rest
     }

@@ -97,10 +97,10 @@ extension Partition {
             finish(self, .lastSeen(users.compactMap { state.lastSeen(of: $0) }))
         case .contacts(let user, let among):
             finish(self, .users(state.contacts(of: user, among: among)))
-        case .openSession(let user, let device):
+        case .openSession(let user, let device, let token):
             // The proof may be older than the loss of leadership, and then the generation would be another's to give.
             guard isLeader else { return refuse(call, from: origin) }
-            finish(self, grant(user, device))
+            finish(self, grant(user, device, token))
         case .conversation(let conversation):
             finish(self, state.conversation(conversation).map { .conversation($0) } ?? .none)
         case .conversations(let user):
@@ -127,18 +127,19 @@ extension Partition {
             sync(user, since: since, afterIndex: afterIndex, conversations: conversations, limit: Int(limit), finish)
         case .message(let message):
             locate(message, finish)
-        case .replica:
+        case .replica, .holdsKeys:
             finish(self, .rejected(.invalid))  // Answered in `read`, without a proof.
         }
     }
 
-    private func grant(_ user: UserID, _ device: DeviceID) -> ReadResponse {
+    private func grant(_ user: UserID, _ device: DeviceID, _ token: TokenStamp?) -> ReadResponse {
         guard let account = state.account(user) else { return .rejected(.unknownUser) }
         guard !account.disabled else { return .rejected(.accountDisabled) }
+        if let token, !account.revocations.permits(token, on: device) { return .rejected(.tokenRevoked) }
         // One that is not known, or that the log has not seen for a while, is to be committed first: then nobody gives it
         // up while it has a session.
         guard let record = state.devices(of: user).first(where: { $0.device == device }),
-            record.seenAt >= clusterTime - sightingInterval
+            record.seenAt >= clusterTime - sightingInterval, token.map({ record.tokens.contains($0.id) }) ?? true
         else { return .none }
         generations += 1
         return .session(

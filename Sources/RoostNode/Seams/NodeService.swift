@@ -19,8 +19,10 @@ package protocol NodeService: Sendable {
     func replicaStatus(of partition: PartitionID, index: UInt64, at node: NodeID) async -> ReplicaStatus?
     /// Known to this node now; asks partition 0 where there are none.
     func signingKeys() async -> [SigningKey]
-    /// Asks partition 0 anew: for a token whose key is unknown.
-    func refreshSigningKeys() async -> [SigningKey]
+    /// Asks partition 0 anew, for a token whose key is unknown; nil where it does not answer.
+    func refreshSigningKeys() async -> [SigningKey]?
+    /// Adds a key, which signs once every node alive has it. One that is on the way already is answered instead.
+    func rotateSigningKey() async -> Result<SigningKey, Rejection>
     /// Ends the user's sessions on every node with 4401.
     func revokeSessions(of user: UserID) async
 
@@ -67,8 +69,15 @@ package struct SessionRequest: Sendable {
     package var clientAcks: Bool
     /// The token's expiry, UNIX seconds.
     package var tokenExpires: Double
+    /// When it was issued, UNIX seconds, where that is known.
+    package var tokenIssued: Double?
+    /// Nil for a session that no revocation ends, such as those of simulations.
+    package var token: TokenStamp?
+    /// Says whether another token may take its place; answers on the core executor.
+    package var checkToken: TokenCheck?
     package init(
-        user: UserID, device: DeviceID, start: Start, modern: Bool, clientAcks: Bool, tokenExpires: Double
+        user: UserID, device: DeviceID, start: Start, modern: Bool, clientAcks: Bool, tokenExpires: Double,
+        tokenIssued: Double? = nil, token: TokenStamp? = nil, checkToken: TokenCheck? = nil
     ) {
         self.user = user
         self.device = device
@@ -76,7 +85,32 @@ package struct SessionRequest: Sendable {
         self.modern = modern
         self.clientAcks = clientAcks
         self.tokenExpires = tokenExpires
+        self.tokenIssued = tokenIssued
+        self.token = token
+        self.checkToken = checkToken
     }
+}
+
+package typealias TokenCheck = @Sendable (String, @escaping @Sendable (TokenVerdict) -> Void) -> Void
+
+/// What is known of a token without asking the user's partition.
+package enum TokenVerdict: Sendable {
+    package struct Token: Sendable {
+        package var stamp: TokenStamp
+        /// UNIX seconds.
+        package var issued: Double
+        package var expires: Double
+        package init(stamp: TokenStamp, issued: Double, expires: Double) {
+            self.stamp = stamp
+            self.issued = issued
+            self.expires = expires
+        }
+    }
+    /// Signed by the cluster, for this user and no other device, not expired.
+    case holds(Token)
+    case refused(String)
+    /// The signing keys cannot be had just now.
+    case unknown
 }
 
 /// A session that was admitted before its upgrade was answered. Exactly one of the two is called, on the core executor.
@@ -90,6 +124,8 @@ package protocol PendingSession: Sendable {
 package enum SessionRefusal: Error, Sendable, Equatable {
     /// 401
     case disabled
+    /// 401
+    case revoked
     /// 429
     case tooManyDevices
     /// 503

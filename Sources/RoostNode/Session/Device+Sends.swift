@@ -14,6 +14,7 @@ extension Device {
                 }
             case .send(let send): handle(send)
             case .subscribe(let subscription): subscribe(subscription)
+            case .token(let token): renew(token)
             }
         } catch {
             context.counters.framesRejected.increment()
@@ -40,6 +41,13 @@ extension Device {
         case .unavailable: return refuse(.unavailable, Self.unavailableDetail, id: send.id, retryAfter: 500)
         case .rateLimited: return refuse(.rateLimited, Self.rateDetail, id: send.id, retryAfter: 500)
         case nil: break
+        }
+        if let wait = takeMessage() {
+            guard !losesPatience() else { return }
+            noteRefused(send.id, .rateLimited, in: conversation)
+            return refuse(
+                .rateLimited, "more messages a second than this device or user may send", id: send.id,
+                retryAfter: UInt32(clamping: wait))
         }
         // Twice the mark at which the socket is no longer read: only what one read brought can get that far.
         guard pendingSends < context.configuration.limits.maxPendingSends * 2 else {
@@ -189,6 +197,9 @@ extension Device {
         case .limitExceeded: (.invalidField, "a limit is reached: too many conversations or members")
         case .accountDisabled: (.notMember, "the account is disabled")
         case .unknownMessage: (.invalidField, "there is no such message")
+        case .unknownDevice: (.invalidField, "there is no such device")
+        case .unknownKey: (.invalidField, "there is no such key")
+        case .tokenRevoked: (.notMember, "the token is revoked")
         case .unavailable, .outOfOrder: (.unavailable, unavailableDetail)
         }
     }

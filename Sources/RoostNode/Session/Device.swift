@@ -38,6 +38,9 @@ actor Device {
     private var pausedByAnswers = false
     private var isReading = true
     var messageIDs: SeededGenerator
+    var messageRate = MessageRate()
+
+    var token: SessionTokenState
 
     // Presence.
     var presenceCheck = PresenceCheck()
@@ -45,6 +48,7 @@ actor Device {
 
     // Liveness.
     private var timer: (any ScheduledTimer)?
+    private var tokenTimer: (any ScheduledTimer)?
     private var writeTimer: (any ScheduledTimer)?
     private var heardSinceHeartbeat = true
     private var acknowledgingPing: UInt64?
@@ -67,6 +71,7 @@ actor Device {
         window = DeliveryWindow(
             size: context.configuration.limits.window, planted: context.configuration.planted)
         messageIDs = SeededGenerator(seed: session.value)
+        token = SessionTokenState(request)
     }
 
     nonisolated var subscription: SubscribedSession {
@@ -155,6 +160,8 @@ actor Device {
         socket = nil
         timer?.cancel()
         timer = nil
+        tokenTimer?.cancel()
+        tokenTimer = nil
         writeTimer?.cancel()
         writeTimer = nil
         presenceTimer?.cancel()
@@ -305,19 +312,27 @@ actor Device {
     // MARK: Liveness
 
     private func scheduleHeartbeat() {
-        let heartbeat = Double(context.configuration.timing.heartbeatSeconds)
-        let left = request.tokenExpires - Double(context.clock.wall()) / 1e6
-        timer = context.after(milliseconds: Int(max(0.001, min(heartbeat, left)) * 1_000) + 1) { [weak self] in
+        timer = context.after(milliseconds: context.configuration.timing.heartbeatSeconds * 1_000) { [weak self] in
             self?.onCore { $0.heartbeat() }
+        }
+        scheduleTokenTimer()
+    }
+
+    /// Where there is something to do about the token before the next heartbeat.
+    func scheduleTokenTimer() {
+        tokenTimer?.cancel()
+        tokenTimer = nil
+        let due = max(0, tokenDue)
+        guard socket != nil, due < Double(context.configuration.timing.heartbeatSeconds) else { return }
+        tokenTimer = context.after(milliseconds: Int(due * 1_000) + 1) { [weak self] in
+            self?.onCore { device in
+                if device.judgeToken() { device.scheduleTokenTimer() }
+            }
         }
     }
 
     private func heartbeat() {
-        guard let socket else { return }
-        if Double(context.clock.wall()) / 1e6 >= request.tokenExpires {
-            close(code: 4401, reason: "the token has expired")
-            return
-        }
+        guard let socket, judgeToken() else { return }
         guard heardSinceHeartbeat else {
             close(code: 4408, reason: "no answer to a ping")
             return

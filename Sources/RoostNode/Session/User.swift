@@ -1,10 +1,15 @@
+import RoostCluster
 import RoostModel
+import RoostProtocol
 
 /// One user with sessions here: which of his devices are connected. A device has at most one live session.
 actor User {
     nonisolated let context: NodeContext
     nonisolated let id: UserID
     nonisolated var unownedExecutor: UnownedSerialExecutor { context.executor.asUnownedSerialExecutor() }
+
+    /// Messages of all his devices here.
+    private var messages = TokenBucket()
 
     /// In the order they came.
     private(set) var devices: [Device] = []
@@ -44,6 +49,13 @@ actor User {
     private func replaced(_ old: Device) {
         context.counters.sessionsReplaced.increment()
         old.onCore { $0.close(code: 4409, reason: "replaced by a newer session of this device") }
+    }
+
+    /// Nanoseconds until his devices here may send one more; nil: at once.
+    func takeMessage(_ limit: RateLimit, now: UInt64) -> UInt64? { messages.take(limit, now: now) }
+
+    func judge(_ revocations: TokenRevocations) {
+        for device in devices { device.onCore { $0.judge(revocations) } }
     }
 
     func close(code: UInt16, reason: String) {

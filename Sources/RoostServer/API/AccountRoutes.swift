@@ -1,4 +1,5 @@
 internal import Hummingbird
+internal import Logging
 internal import RoostModel
 internal import RoostNode
 internal import RoostProtocol
@@ -8,12 +9,26 @@ struct AccountRoutes {
     let node: any NodeService
     let tokens: TokenAuthority
     let passwords: PasswordHasher
+    let limits: CallLimits
 
     /// Username, password and role, of both calls.
     struct Credentials: Decodable {
         var username: String
         var password: String
         var role: String?
+        /// Of a login: the token is for this device alone.
+        var deviceID: String?
+
+        enum CodingKeys: String, CodingKey {
+            case username, password, role
+            case deviceID = "device_id"
+        }
+
+        func device() throws -> DeviceID? {
+            guard let deviceID else { return nil }
+            guard let device = DeviceID(deviceID) else { throw Problem.wrongDevice }
+            return device
+        }
 
         func accountRole() throws -> AccountRole? {
             guard let role else { return nil }
@@ -24,20 +39,29 @@ struct AccountRoutes {
 
     /// The first two need no token: they are sealed before the rest.
     func add(to table: RouteTable, auth: AuthMiddleware) {
-        table.post("/api/register") { request, _ in try await register(request, auth) }
-        table.post("/api/login") { request, _ in try await login(request) }
+        table.post("/api/register") { request, context in try await register(request, context, auth) }
+        table.post("/api/login") { request, context in try await login(request, context) }
         table.seal()
         table.get("/api/users") { request, _ in try await find(request) }
     }
 
-    private func register(_ request: Request, _ auth: AuthMiddleware) async throws -> Response {
+    private func register(
+        _ request: Request, _ context: APIContext, _ auth: AuthMiddleware
+    ) async throws -> Response {
+        try limits.admitRegistration(from: context.address)
         let credentials = try await request.json(Credentials.self)
         let role = try credentials.accountRole() ?? .user
         if role != .user {
             guard let token = request.bearerToken else { throw Problem.forbidden("only an admin makes admins") }
             let caller = try await tokens.verify(token)
-            try await auth.accounts.check(caller.user)
+            try await auth.accounts.check(caller)
             guard caller.role == .admin else { throw Problem.forbidden("only an admin makes admins") }
+            context.logger.notice(
+                "audit",
+                metadata: [
+                    "by": "\(caller.user)", "from": "\(context.address.text)", "method": "POST",
+                    "path": "/api/register", "what": "role=\(role.name) username=\(credentials.username)",
+                ])
         }
         let account = try await Accounts(node: node, passwords: passwords)
             .create(username: credentials.username, password: credentials.password, role: role)
@@ -50,12 +74,15 @@ struct AccountRoutes {
         }
     }
 
-    private func login(_ request: Request) async throws -> Response {
+    private func login(_ request: Request, _ context: APIContext) async throws -> Response {
         let credentials = try await request.json(Credentials.self)
         let wanted = try credentials.accountRole()
+        let device = try credentials.device()
         guard credentials.password.utf8.count <= Accounts.passwordLength.upperBound else { throw Self.refused }
+        let wantedUser = UsernameRules.userID(of: credentials.username)
+        try limits.admitLogin(of: wantedUser, from: context.address)
         var account: AccountRecord?
-        if let user = UsernameRules.userID(of: credentials.username) {
+        if let user = wantedUser {
             switch await node.read(.account(user)) {
             case .account(let found): account = found
             case .none: break
@@ -69,12 +96,15 @@ struct AccountRoutes {
         } catch is PasswordHasher.Busy {
             throw Accounts.busy
         }
-        guard let account, matches, !account.disabled else { throw Self.refused }
+        guard let account, matches, !account.disabled else {
+            limits.loginFailed(of: wantedUser, from: context.address)
+            throw Self.refused
+        }
         let role = wanted ?? account.role
         guard role == .user || account.role == .admin else {
             throw Problem.forbidden("the account does not have this role")
         }
-        let issued = try await tokens.issue(to: account.user, role: role)
+        let issued = try await tokens.issue(to: account, role: role, device: device)
         return .json {
             $0.object {
                 $0.field("access_token", issued.token)

@@ -13,13 +13,15 @@ package struct ClientAPI: HTTPService {
     ) {
         self.node = node
         let table = RouteTable()
-        let auth = AuthMiddleware(tokens: tokens, accounts: AccountGate(node: node))
-        AccountRoutes(node: node, tokens: tokens, passwords: passwords).add(to: table, auth: auth)
+        let limits = CallLimits(node: node)
+        let auth = AuthMiddleware(tokens: tokens, accounts: AccountGate(node: node), limits: limits)
+        AccountRoutes(node: node, tokens: tokens, passwords: passwords, limits: limits).add(to: table, auth: auth)
         ConversationRoutes(node: node).add(to: table)
         HistoryRoutes(node: node).add(to: table)
         SyncRoutes(node: node).add(to: table)
         PresenceRoutes(node: node).add(to: table)
         SettingsRoutes(node: node).add(to: table)
+        DeviceRoutes(node: node, accounts: auth.accounts).add(to: table)
         table.seal(behind: auth)
         routes = RoutedService(routes: table, logger: logger)
         admission = WebSocketAdmission(node: node, tokens: tokens, core: core)

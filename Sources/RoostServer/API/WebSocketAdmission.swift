@@ -36,7 +36,10 @@ package struct WebSocketAdmission: HTTPService {
             throw .invalid("the path must end with a user id")
         }
         guard user == caller.user else { throw .forbidden("the token is another user's") }
-        let request = try Self.request(call, caller, offer)
+        let request = try request(call, caller, offer)
+        guard caller.device == nil || caller.device == request.device else {
+            throw .forbidden("the token is another device's")
+        }
 
         let pending: any PendingSession
         switch await node.openSession(request) {
@@ -58,13 +61,13 @@ package struct WebSocketAdmission: HTTPService {
         }
     }
 
-    private static func request(
+    private func request(
         _ call: HTTPCall, _ caller: Caller, _ offer: WebSocketHandshake.Offer
     ) throws(Problem) -> SessionRequest {
         let query = QueryItems(call.head.uri)
         guard let name = query["device_id"] else { throw .missing("device_id") }
         guard let device = DeviceID(name) else {
-            throw .invalid("device_id must be 1 to 64 of letters, digits, '.', '_' and '-'")
+            throw .wrongDevice
         }
         let start: SessionRequest.Start
         switch query["start"] {
@@ -85,7 +88,19 @@ package struct WebSocketAdmission: HTTPService {
         }
         return SessionRequest(
             user: caller.user, device: device, start: start, modern: offer.isModern, clientAcks: clientAcks,
-            tokenExpires: caller.expires)
+            tokenExpires: caller.expires, tokenIssued: caller.issued, token: caller.token,
+            checkToken: check(for: caller.user, device))
+    }
+
+    /// For tokens that a session is given later.
+    private func check(for user: UserID, _ device: DeviceID) -> TokenCheck {
+        let (tokens, core) = (tokens, core)
+        return { token, answer in
+            Task {
+                let verdict = await tokens.verdict(on: token, of: user, device)
+                core.execute { answer(verdict) }
+            }
+        }
     }
 }
 
@@ -110,10 +125,26 @@ struct QueryItems {
     }
 }
 
+extension TokenAuthority {
+    fileprivate func verdict(on token: String, of user: UserID, _ device: DeviceID) async -> TokenVerdict {
+        do throws(Problem) {
+            let caller = try await verify(token)
+            guard caller.user == user else { return .refused("it is another user's") }
+            guard caller.device == nil || caller.device == device else { return .refused("it is another device's") }
+            return .holds(.init(stamp: caller.token, issued: caller.issued, expires: caller.expires))
+        } catch {
+            return error.status == .unauthorized ? .refused(error.detail) : .unknown
+        }
+    }
+}
+
 extension Problem {
+    static let wrongDevice = Problem.invalid("device_id must be 1 to 64 of letters, digits, '.', '_' and '-'")
+
     init(_ refusal: SessionRefusal) {
         switch refusal {
         case .disabled: self = .unauthorized("the account is disabled")
+        case .revoked: self = .unauthorized("the token is revoked")
         case .tooManyDevices:
             self.init(.tooManyRequests, "too_many_devices", "the user has too many devices", retryAfterSeconds: 30)
         case .unavailable: self = .unavailable("the user's partition has no leader at the moment")

@@ -25,6 +25,10 @@ struct Accounts: Sendable {
         guard Self.passwordLength.contains(password.utf8.count) else {
             throw Problem.invalid("password must be 1 to \(Self.passwordLength.upperBound) bytes")
         }
+        let shortest = node.configuration.limits.passwordMin
+        guard password.count >= shortest else {
+            throw Problem.invalid("password must have at least \(shortest) characters")
+        }
         guard password.count >= Self.minOperatorPassword || !byOperator && role == .user else {
             throw Problem.invalid(
                 "the password of an account made by an operator, or of an admin, must have at least "

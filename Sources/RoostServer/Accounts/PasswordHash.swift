@@ -56,6 +56,9 @@ extension PasswordHash: LosslessStringConvertible {
 }
 
 enum ConstantTime {
+    /// Of a fixed length: comparing digests tells nothing of the length of a secret either.
+    static func digest(_ text: String) -> [UInt8] { Array(SHA256.hash(data: Array(text.utf8))) }
+
     /// Takes as long for equal as for different texts of the same length.
     static func equal(_ a: some Collection<UInt8>, _ b: some Collection<UInt8>) -> Bool {
         guard a.count == b.count else { return false }

@@ -1,3 +1,4 @@
+internal import Foundation
 internal import NIOConcurrencyHelpers
 internal import NIOPosix
 
@@ -11,6 +12,8 @@ package final class PasswordHasher: Sendable {
     private let logN: Int
     private let maxQueued: Int
     private let queued = NIOLockedValueBox(0)
+    private let hasStoodBack = ThreadSpecificVariable<Mark>()
+    private final class Mark: Sendable {}
     /// What an unknown user's password is compared with, so that both take the same time.
     private let decoy: PasswordHash
 
@@ -56,6 +59,19 @@ package final class PasswordHasher: Sendable {
         }
         guard admitted else { throw Busy() }
         defer { queued.withLockedValue { $0 -= 1 } }
-        return try await pool.runIfActive(work)
+        return try await pool.runIfActive { [self] in
+            standBack()
+            return try work()
+        }
+    }
+
+    /// Messages go first: a thread that checks passwords gets what is left of the processor.
+    private func standBack() {
+        guard hasStoodBack.currentValue == nil else { return }
+        hasStoodBack.currentValue = Mark()
+        #if os(Linux)
+        // There it is of this thread alone.
+        _ = setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, 10)
+        #endif
     }
 }

@@ -13,10 +13,11 @@ struct AdminUserRoutes {
 
     func add(to table: RouteTable) {
         table.get("/admin/users") { request, _ in try await list(request) }
-        table.post("/admin/users") { request, _ in try await create(request) }
+        table.post("/admin/users") { request, context in try await create(request, context.audit) }
         table.get("/admin/users/:id") { _, context in try await show(context.id("id")) }
         table.post("/admin/users/:id/disable") { _, context in try await set(context.id("id"), disabled: true) }
         table.post("/admin/users/:id/enable") { _, context in try await set(context.id("id"), disabled: false) }
+        table.post("/admin/users/:id/logout") { _, context in try await logout(context.id("id")) }
     }
 
     /// A page by user id; a full one says where the next begins (RFC 8288).
@@ -40,8 +41,9 @@ struct AdminUserRoutes {
         return response
     }
 
-    private func create(_ request: Request) async throws -> Response {
+    private func create(_ request: Request, _ audit: AuditNote) async throws -> Response {
         let credentials = try await request.json(AccountRoutes.Credentials.self)
+        audit.set("username=\(credentials.username) role=\(credentials.role ?? "user")")
         let account = try await Accounts(node: node, passwords: passwords).create(
             username: credentials.username, password: credentials.password,
             role: credentials.accountRole() ?? .user, byOperator: true)
@@ -55,6 +57,14 @@ struct AdminUserRoutes {
         }
         if disabled { await node.revokeSessions(of: user) }
         return .json { $0.object { $0.field("status", disabled ? "disabled" : "enabled") } }
+    }
+
+    /// Ends all sessions and tokens of the user, who may log in again.
+    private func logout(_ user: UserID) async throws -> Response {
+        if case .rejected(let rejection) = await node.propose(.revokeTokens(user: user, .all)) {
+            throw Problem(rejection)
+        }
+        return .json { $0.object { $0.field("status", "logged out") } }
     }
 
     private func show(_ user: UserID) async throws -> Response {

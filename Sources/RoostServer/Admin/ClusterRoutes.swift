@@ -17,8 +17,8 @@ struct ClusterRoutes {
         table.get("/admin/partitions") { _, _ in partitions(await node.view()) }
         table.get("/admin/links") { _, _ in links(await node.view()) }
         table.get("/admin/presence") { request, _ in try await presence(request) }
-        table.post("/admin/leave") { request, _ in try await leave(request) }
-        table.post("/admin/remove") { request, _ in try await remove(request) }
+        table.post("/admin/leave") { request, context in try await leave(request, context.audit) }
+        table.post("/admin/remove") { request, context in try await remove(request, context.audit) }
         table.post("/admin/drain") { _, _ in
             await node.drain()
             return .json { $0.object { $0.field("status", "drained") } }
@@ -27,14 +27,16 @@ struct ClusterRoutes {
 
     // MARK: The ring
 
-    private func leave(_ request: Request) async throws -> Response {
+    private func leave(_ request: Request, _ audit: AuditNote) async throws -> Response {
         let body = try await RingBody(request)
+        audit.set("node_id=\((body.node ?? node.nodeID).name)")
         return try answer(await node.leave(body.node ?? node.nodeID), "leaving")
     }
 
-    private func remove(_ request: Request) async throws -> Response {
+    private func remove(_ request: Request, _ audit: AuditNote) async throws -> Response {
         let body = try await RingBody(request)
         guard let name = body.node else { throw Problem.invalid("node_id is missing") }
+        audit.set("node_id=\(name.name) force=\(body.force)")
         return try answer(await node.remove(name, force: body.force), "removed")
     }
 

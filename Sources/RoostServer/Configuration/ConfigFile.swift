@@ -137,16 +137,17 @@ package enum ConfigFile {
         guard timing.proposalRetryMilliseconds <= timing.proposalTimeoutMilliseconds else {
             throw ConfigError(path: "timing.proposal_retry_ms", reason: "must be at most timing.proposal_timeout_ms")
         }
-        guard isLoopback(config.security.adminHost) || config.security.adminToken != nil else {
+        let security = config.security
+        guard isLoopback(security.adminHost) || security.adminToken != nil || !security.adminTokens.isEmpty else {
             throw ConfigError(
                 path: "security.admin_host", reason: "other than loopback needs security.admin_token")
         }
     }
 
-    private static let nameRule = "must be 1 to 64 letters, digits, '.', '_' or '-'"
+    static let nameRule = "must be 1 to 64 letters, digits, '.', '_' or '-'"
     static let hostRule = "must be a host name or an IP address"
 
-    private static func isName(_ text: String) -> Bool { DeviceID(text) != nil }
+    static func isName(_ text: String) -> Bool { DeviceID(text) != nil }
 
     /// A DNS name, an IPv4 or an IPv6 address (without brackets).
     static func isHost(_ text: String) -> Bool {

@@ -30,6 +30,16 @@ package enum ConfigKnobs {
             .init("window", \.window, 1...65_536),
             .init("max_pending_sends", \.maxPendingSends, 1...65_536),
             .init("max_presence_subscriptions", \.maxPresenceSubscriptions, 0...65_536),
+            .init("messages_per_second_device", \.messagesPerSecondDevice, 0...1_000_000),
+            .init("messages_per_second_user", \.messagesPerSecondUser, 0...1_000_000),
+            .init("calls_per_second_user", \.callsPerSecondUser, 0...1_000_000),
+            .init("logins_per_minute_address", \.loginsPerMinuteAddress, 0...1_000_000),
+            .init("registrations_per_minute_address", \.registrationsPerMinuteAddress, 0...1_000_000),
+            .init("failed_logins_per_minute", \.failedLoginsPerMinute, 0...1_000_000),
+            .init("handshakes_per_second_address", \.handshakesPerSecondAddress, 0...1_000_000),
+            .init("max_connections_per_address", \.maxConnectionsPerAddress, 0...10_000_000),
+            .init("limit_loopback", \.limitLoopback, 0...1),
+            .init("password_min", \.passwordMin, 1...128),
             .init("max_link_queue_bytes", \.maxLinkQueueBytes, 1_048_576...4_294_967_296),
         ]
     }

@@ -12,10 +12,11 @@ enum SecurityKeys {
             security.adminHost = host
         }
         if let token = try section.optionalString("admin_token") {
-            guard token.utf8.count >= 16, token.utf8.allSatisfy({ (0x21...0x7e).contains($0) }) else {
-                throw section.failure("admin_token", "must be 16 or more printable ASCII characters without spaces")
-            }
+            guard isToken(token) else { throw section.failure("admin_token", tokenRule) }
             security.adminToken = token
+        }
+        if let value = section.take("admin_tokens") {
+            security.adminTokens = try adminTokens(value, path: section.keyPath("admin_tokens"))
         }
         if let mode = try section.optionalString("peer_tls") {
             guard mode == "on" || mode == "off" else { throw section.failure("peer_tls", "must be \"on\" or \"off\"") }
@@ -25,6 +26,31 @@ enum SecurityKeys {
         security.certificates = try path("certificates", &section, directory)
         (security.clientCertificate, security.clientKey) = try pair("client", &section, directory)
         (security.adminCertificate, security.adminKey) = try pair("admin", &section, directory)
+    }
+
+    private static let tokenRule = "must be 16 or more printable ASCII characters without spaces"
+
+    private static func isToken(_ text: String) -> Bool {
+        text.utf8.count >= 16 && text.utf8.allSatisfy { (0x21...0x7e).contains($0) }
+    }
+
+    private static func adminTokens(
+        _ value: ConfigValue, path: String
+    ) throws(ConfigError) -> [ClusterConfig.AdminToken] {
+        guard case .object(let members) = value else {
+            throw ConfigError(path: path, reason: "must be an object, is \(value.kind)")
+        }
+        var tokens: [ClusterConfig.AdminToken] = []
+        for member in members {
+            guard ConfigFile.isName(member.key) else {
+                throw ConfigError(path: "\(path).\(member.key)", reason: ConfigFile.nameRule)
+            }
+            guard case .string(let token) = member.value, isToken(token) else {
+                throw ConfigError(path: "\(path).\(member.key)", reason: tokenRule)
+            }
+            tokens.append(ClusterConfig.AdminToken(name: member.key, token: token))
+        }
+        return tokens.sorted { $0.name < $1.name }
     }
 
     /// A certificate and its key: both or none.

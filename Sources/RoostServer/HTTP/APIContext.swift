@@ -1,23 +1,32 @@
 package import Hummingbird
 package import Logging
 package import RoostModel
+package import RoostProtocol
 
 /// Whom a token speaks for.
 package struct Caller: Sendable, Equatable {
     package var user: UserID
     package var role: AccountRole
+    /// For which the token speaks alone, where it was made for one.
+    package var device: DeviceID?
+    package var token: TokenStamp
     /// UNIX seconds.
-    package var expires: Double
+    package var issued: Double
+    /// UNIX seconds.
+    package var expires: Double { Double(token.expires) }
 
-    package init(user: UserID, role: AccountRole, expires: Double) {
+    package init(user: UserID, role: AccountRole, device: DeviceID?, token: TokenStamp, issued: Double) {
         self.user = user
         self.role = role
-        self.expires = expires
+        self.device = device
+        self.token = token
+        self.issued = issued
     }
 }
 
 package struct APIContextSource: RequestContextSource {
     package let logger: Logger
+    package let address: ClientAddress
 }
 
 /// What belongs to one call on its way through the router.
@@ -27,9 +36,13 @@ package struct APIContext: RequestContext {
     package var coreContext: CoreRequestContextStorage
     /// Set by `AuthMiddleware`.
     package var authenticated: Caller?
+    /// Who calls, or the proxy that calls for him.
+    package let address: ClientAddress
+    package let audit = AuditNote()
 
     package init(source: APIContextSource) {
         coreContext = .init(source: source)
+        address = source.address
     }
 
     /// - Throws: 401 on routes without `AuthMiddleware`.

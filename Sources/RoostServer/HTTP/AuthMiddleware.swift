@@ -5,13 +5,15 @@ internal import Hummingbird
 struct AuthMiddleware: RouterMiddleware {
     let tokens: TokenAuthority
     let accounts: AccountGate
+    let limits: CallLimits
 
     func handle(
         _ request: Request, context: APIContext, next: @concurrent (Request, APIContext) async throws -> Response
     ) async throws -> Response {
         guard let token = request.bearerToken else { throw Problem.unauthorized("a bearer token is needed") }
         let caller = try await tokens.verify(token)
-        try await accounts.check(caller.user)
+        try await accounts.check(caller)
+        try limits.admitCall(of: caller.user)
         var context = context
         context.authenticated = caller
         return try await next(request, context)

@@ -1,25 +1,89 @@
 internal import NIOConcurrencyHelpers
 internal import NIOCore
+internal import RoostCluster
+package import RoostNode
 
-/// Counts connections up to a limit.
+/// What a port takes of connections.
+package struct ConnectionLimits: Sendable {
+    package var total: Int
+    /// Of one address at the same time; 0: no limit.
+    package var perAddress = 0
+    /// Of one address, new ones a second; 0: no limit.
+    package var newPerSecond = 0
+    /// Whether the two hold on loopback, where a proxy makes all connections.
+    package var includesLoopback = false
+
+    package init(total: Int) { self.total = total }
+
+    /// Those of the client port.
+    package init(_ limits: ClusterConfig.Limits) {
+        total = limits.maxConnections
+        perAddress = limits.maxConnectionsPerAddress
+        newPerSecond = limits.handshakesPerSecondAddress
+        includesLoopback = limits.limitLoopback != 0
+    }
+}
+
+/// Counts connections, all of them and by address, up to limits.
 final class ConnectionGate: Sendable {
-    private let limit: Int
-    private let count = NIOLockedValueBox(0)
+    enum Decision: Equatable {
+        /// `leave` must follow.
+        case entered
+        /// Not before so many seconds.
+        case refused(retryAfter: Int)
+    }
 
-    init(limit: Int) { self.limit = limit }
+    /// Seconds: those who were refused together do not come back together.
+    private static let retryAfter = 3...12
 
-    var open: Int { count.withLockedValue { $0 } }
+    private struct State {
+        var open = 0
+        var byAddress: [ClientAddress: Int] = [:]
+        var handshakes: BucketTable<ClientAddress>
+    }
 
-    /// False at the limit; otherwise `leave` must follow.
-    func enter() -> Bool {
-        count.withLockedValue {
-            guard $0 < limit else { return false }
-            $0 += 1
-            return true
+    private let limits: ConnectionLimits
+    private let state: NIOLockedValueBox<State>
+
+    init(limits: ConnectionLimits) {
+        self.limits = limits
+        state = NIOLockedValueBox(
+            State(handshakes: BucketTable(RateLimit(limits.newPerSecond, perSeconds: 1, atOnce: 5))))
+    }
+
+    var open: Int { state.withLockedValue { $0.open } }
+
+    /// - Parameter now: nanoseconds of any clock that only goes forward.
+    func enter(_ address: ClientAddress, now: UInt64) -> Decision {
+        let isCounted = isCounted(address)
+        return state.withLockedValue { state in
+            guard state.open < limits.total else { return .refused(retryAfter: Int.random(in: Self.retryAfter)) }
+            if isCounted {
+                if limits.perAddress > 0, state.byAddress[address, default: 0] >= limits.perAddress {
+                    return .refused(retryAfter: Int.random(in: Self.retryAfter))
+                }
+                if let wait = state.handshakes.take(address, now: now) {
+                    return .refused(retryAfter: Int(clamping: wait / 1_000_000_000) + 1)
+                }
+                state.byAddress[address, default: 0] += 1
+            }
+            state.open += 1
+            return .entered
         }
     }
 
-    func leave() { count.withLockedValue { $0 -= 1 } }
+    func leave(_ address: ClientAddress) {
+        let isCounted = isCounted(address)
+        state.withLockedValue { state in
+            state.open -= 1
+            guard isCounted, let count = state.byAddress[address] else { return }
+            state.byAddress[address] = count > 1 ? count - 1 : nil
+        }
+    }
+
+    private func isCounted(_ address: ClientAddress) -> Bool {
+        (limits.perAddress > 0 || limits.newPerSecond > 0) && (limits.includesLoopback || !address.isLoopback)
+    }
 }
 
 /// Tells one client too many so, before it has said anything, and closes.
@@ -27,14 +91,14 @@ final class OverloadedHandler: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
-    /// Seconds: those who were refused together do not come back together.
-    private static let retryAfter = 3...12
+    private let retryAfter: Int
+
+    init(retryAfter: Int) { self.retryAfter = retryAfter }
 
     func channelActive(context: ChannelHandlerContext) {
         let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
-        let seconds = Int.random(in: Self.retryAfter)
         let answer = ByteBuffer(
-            string: "HTTP/1.1 503 Service Unavailable\r\nretry-after: \(seconds)\r\ncontent-length: 0\r\n"
+            string: "HTTP/1.1 503 Service Unavailable\r\nretry-after: \(retryAfter)\r\ncontent-length: 0\r\n"
                 + "connection: close\r\n\r\n")
         context.writeAndFlush(wrapOutboundOut(answer)).whenComplete { _ in
             bound.value.close(promise: nil)

@@ -5,10 +5,15 @@ package import NIOHTTP1
 package struct HTTPCall: Sendable {
     package var head: HTTPRequestHead
     package var body: ByteBuffer
+    /// Who calls, or the proxy that calls for him.
+    package var address: ClientAddress
 
-    package init(head: HTTPRequestHead, body: ByteBuffer = ByteBuffer()) {
+    package init(
+        head: HTTPRequestHead, body: ByteBuffer = ByteBuffer(), address: ClientAddress = ClientAddress(nil)
+    ) {
         self.head = head
         self.body = body
+        self.address = address
     }
 
     /// The request target up to the question mark.

@@ -124,7 +124,7 @@ final class HTTPExchangeHandler: ChannelInboundHandler, RemovableChannelHandler 
             context.writeAndFlush(wrapOutboundOut(.head(proceed)), promise: nil)
         }
         arm(limits.bodyMilliseconds, context)
-        state = .readingBody(HTTPCall(head: head))
+        state = .readingBody(HTTPCall(head: head, address: ClientAddress(context.remoteAddress)))
     }
 
     private func answer(_ call: HTTPCall, _ context: ChannelHandlerContext) {

@@ -19,10 +19,10 @@ package final class HTTPListener: Sendable {
 
     /// - Throws: what binding throws, such as `IOError` with `EADDRINUSE`.
     package static func start(
-        group: any EventLoopGroup, host: String, port: Int, limits: HTTPLimits, maxConnections: Int,
+        group: any EventLoopGroup, host: String, port: Int, limits: HTTPLimits, connections: ConnectionLimits,
         service: any HTTPService
     ) async throws -> HTTPListener {
-        let gate = ConnectionGate(limit: maxConnections)
+        let gate = ConnectionGate(limits: connections)
         let bootstrap = ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: 1024)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
@@ -34,10 +34,13 @@ package final class HTTPListener: Sendable {
             )
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    guard gate.enter() else {
-                        return try channel.pipeline.syncOperations.addHandler(OverloadedHandler())
+                    let address = ClientAddress(channel.remoteAddress)
+                    let now = NIODeadline.now().uptimeNanoseconds
+                    if case .refused(let retryAfter) = gate.enter(address, now: now) {
+                        return try channel.pipeline.syncOperations.addHandler(
+                            OverloadedHandler(retryAfter: retryAfter))
                     }
-                    channel.closeFuture.whenComplete { _ in gate.leave() }
+                    channel.closeFuture.whenComplete { _ in gate.leave(address) }
                     var decoding = NIOHTTPDecoderLimitConfiguration()
                     decoding.maxHeaderFieldSize = 16_384
                     decoding.maxHeaderListSize = 32_768

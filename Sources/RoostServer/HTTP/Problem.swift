@@ -83,6 +83,9 @@ extension Problem {
         case .unavailable, .outOfOrder:
             self = .unavailable("no answer from a majority of the replicas; the outcome is unknown, try again")
         case .unknownMessage: self.init(.notFound, "unknown_message", "there is no such message")
+        case .unknownDevice: self.init(.notFound, "unknown_device", "there is no such device")
+        case .unknownKey: self.init(.notFound, "unknown_key", "there is no such key")
+        case .tokenRevoked: self = .unauthorized("the token is revoked")
         }
     }
 }

@@ -9,10 +9,16 @@ extension Request {
     /// The body as a JSON object.
     /// - Throws: 400 that names the field at fault, one that stands there twice too: no two readers would agree on it.
     func json<Body: Decodable>(_ type: Body.Type) async throws -> Body {
-        let bytes = try await body.collect(upTo: .max)
-        guard bytes.readableBytes > 0 else {
+        guard let value = try await optionalJSON(type) else {
             throw Problem(.badRequest, "invalid_json", "a JSON object is expected as the body")
         }
+        return value
+    }
+
+    /// The same; nil where there is no body.
+    func optionalJSON<Body: Decodable>(_ type: Body.Type) async throws -> Body? {
+        let bytes = try await body.collect(upTo: .max)
+        guard bytes.readableBytes > 0 else { return nil }
         do {
             if let name = try JSONBody.duplicate(in: bytes) { throw Problem.invalid("\(name) stands there twice") }
         } catch let flaw as JSONBody.Flaw {

@@ -17,6 +17,7 @@ package final class RouteTable {
 
     package func get(_ path: String, _ handler: @escaping Handler) { add(path, .get, handler) }
     package func put(_ path: String, _ handler: @escaping Handler) { add(path, .put, handler) }
+    package func delete(_ path: String, _ handler: @escaping Handler) { add(path, .delete, handler) }
     package func post(_ path: String, _ handler: @escaping Handler) { add(path, .post, handler) }
 
     private func add(_ path: String, _ method: HTTPRequest.Method, _ handler: @escaping Handler) {

@@ -27,7 +27,7 @@ package struct RoutedService: HTTPService {
             method: method, scheme: "http", authority: call.head.headers.first(name: "host"), path: call.head.uri,
             headerFields: fields)
         let request = Request(head: head, body: RequestBody(buffer: call.body))
-        let context = APIContext(source: APIContextSource(logger: logger))
+        let context = APIContext(source: APIContextSource(logger: logger, address: call.address))
         do {
             return .reply(try await HTTPReply(responder.respond(to: request, context: context)))
         } catch {

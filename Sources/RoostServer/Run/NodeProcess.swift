@@ -135,17 +135,18 @@ final class NodeProcess: Sendable {
         let monitor = LoopMonitor()
         monitor.start(on: loop)
         certificates.start(on: loop)
-        let adminToken = ConfigFile.isLoopback(security.adminHost) ? nil : security.adminToken
+        let adminTokens = AdminTokens(security, isOpen: ConfigFile.isLoopback(security.adminHost))
         let admin = try await listen(
-            security.adminHost, own.adminPort, key: "admin_port", loop, config, maxConnections: 256,
+            security.adminHost, own.adminPort, key: "admin_port", loop, config,
+            connections: ConnectionLimits(total: 256),
             // A drain is answered when it is over.
             extraMilliseconds: config.timing.drainMilliseconds,
             AdminAPI(
-                node: node, passwords: passwords, token: adminToken, loop: monitor, certificates: certificates,
+                node: node, passwords: passwords, tokens: adminTokens, loop: monitor, certificates: certificates,
                 logger: logger))
         let client = try await listen(
             own.host, own.clientPort, key: "client_port", loop, config,
-            maxConnections: config.limits.maxConnections,
+            connections: ConnectionLimits(config.limits),
             ClientAPI(
                 node: node, tokens: TokenAuthority(node: node), passwords: passwords, core: loop, logger: logger))
         await node.start()
@@ -156,14 +157,14 @@ final class NodeProcess: Sendable {
 
     private static func listen(
         _ host: String, _ port: Int, key: String, _ loop: any EventLoop, _ config: ClusterConfig,
-        maxConnections: Int, extraMilliseconds: Int = 0, _ service: any HTTPService
+        connections: ConnectionLimits, extraMilliseconds: Int = 0, _ service: any HTTPService
     ) async throws(NodeRunError) -> HTTPListener {
         var limits = HTTPLimits(
             headMilliseconds: config.limits.handshakeMilliseconds, maxBody: config.limits.maxHTTPBody)
         limits.answerMilliseconds = config.timing.httpTimeoutMilliseconds + extraMilliseconds
         do {
             return try await HTTPListener.start(
-                group: loop, host: host, port: port, limits: limits, maxConnections: maxConnections,
+                group: loop, host: host, port: port, limits: limits, connections: connections,
                 service: service)
         } catch {
             throw .binding(host, port, key: key, error)

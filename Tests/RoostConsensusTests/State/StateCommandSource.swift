@@ -26,13 +26,32 @@ struct StateCommandSource {
             case 89..<91: .forgetDevices([sighting()])
             case 91..<92: chance(50) ? .dropCursors([sighting()]) : floors()
             case 92..<94: .createAccount(account(number(3), createdAt: chance(80) ? 5 : 6))
-            case 94..<96: .registerDevice(user: someUser(), device: someDevice(), startAt: Int64(number(9)))
-            case 96..<98: .setAccountDisabled(user: someUser(), disabled: chance(50))
-            default:
-                .addSigningKey(
-                    SigningKey(id: "k\(number(4))", secret: ByteBuffer(integer: number(2)), createdAt: 1))
+            case 94..<95: .registerDevice(user: someUser(), device: someDevice(), startAt: Int64(number(9)))
+            case 95..<97: tokens()
+            case 97..<98: .setAccountDisabled(user: someUser(), disabled: chance(50))
+            default: keys()
             }
         return StampedCommand(stamp: clock, command: identified(command))
+    }
+
+    private mutating func keys() -> Command {
+        let id = "k\(number(4))"
+        return switch number(4) {
+        case 0: .activateSigningKey(id: id)
+        case 1: .removeSigningKey(id: id)
+        default: .addSigningKey(SigningKey(id: id, secret: ByteBuffer(integer: number(2)), createdAt: 1))
+        }
+    }
+
+    private mutating func tokens() -> Command {
+        let token = TokenStamp(
+            id: UUID128(high: 9, low: number(30)), generation: number(4), expires: Int64(number(2)))
+        return switch number(5) {
+        case 0: .revokeTokens(user: someUser(), chance(20) ? .all : .token(token))
+        case 1: .revokeTokens(user: someUser(), .device(someDevice(), keeping: chance(50) ? token.id : nil))
+        default:
+            .registerDevice(user: someUser(), device: someDevice(), startAt: Int64(number(9)), token: token)
+        }
     }
 
     /// Most of those that need it carry an identity; now and then one of the latest comes again.

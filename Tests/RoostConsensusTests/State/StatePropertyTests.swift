@@ -20,6 +20,7 @@ import Testing
         #expect(a.results.elementsEqual(b.results, by: ==), "\(context)")
         #expect(a.committed == b.committed, "\(context)")
         #expect(a.revoked == b.revoked, "\(context)")
+        #expect(a.tokensRevoked == b.tokensRevoked, "\(context)")
         #expect(a.signingKeysChanged == b.signingKeysChanged, "\(context)")
     }
 

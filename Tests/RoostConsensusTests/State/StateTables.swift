@@ -28,6 +28,7 @@ struct StateTables {
             case .sendOrder(let row): sendOrders["\(row.session) \(row.conversation)"] = row
             case .sendOrderExpired(let session, let conversation): sendOrders["\(session) \(conversation)"] = nil
             case .signingKey(let key): signingKeys[key.id] = key
+            case .signingKeyRemoved(let id): signingKeys[id] = nil
             case .call(let row): calls["\(row.caller) \(row.id)"] = row
             case .callForgotten(let caller, let id): calls["\(caller) \(id)"] = nil
             case .ring(let newer): ring = newer

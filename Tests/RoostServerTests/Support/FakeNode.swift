@@ -15,6 +15,8 @@ final class FakeNode: NodeService {
         /// Known to partition 0 only, until asked for anew.
         var laterKeys: [SigningKey] = []
         var refreshes = 0
+        /// Partition 0 does not answer.
+        var keysUnknown = false
         var presence: [PresenceView] = []
         var located: (partition: Int, location: MessageLocation)?
         var replicas: [NodeID: ReplicaStatus] = [:]
@@ -58,8 +60,10 @@ final class FakeNode: NodeService {
         }
     }
 
-    static func key(_ id: String, createdAt: Int64) -> SigningKey {
-        SigningKey(id: id, secret: ByteBuffer(string: "secret of \(id), long enough for HS256"), createdAt: createdAt)
+    static func key(_ id: String, createdAt: Int64, activeAt: Int64? = nil) -> SigningKey {
+        SigningKey(
+            id: id, secret: ByteBuffer(string: "secret of \(id), long enough for HS256"), createdAt: createdAt,
+            activeAt: activeAt ?? createdAt)
     }
 
     static func view(_ phase: NodeView.Phase) -> NodeView {
@@ -104,6 +108,26 @@ final class FakeNode: NodeService {
             case .setLastSeenHidden(let user, let hidden):
                 guard state.accounts[user] != nil else { return .rejected(.unknownUser) }
                 state.accounts[user]?.hidesLastSeen = hidden
+                return .done
+            case .revokeTokens(let user, let revocation):
+                guard var account = state.accounts[user] else { return .rejected(.unknownUser) }
+                switch revocation {
+                case .token(let token): account.revocations.revoke(token, now: state.wall / 1_000_000)
+                case .all: account.revocations.revokeAll()
+                case .device(let device, let kept):
+                    guard let record = state.devices[user]?.first(where: { $0.device == device }) else {
+                        return .rejected(.unknownDevice)
+                    }
+                    account.revocations.remove(
+                        device, record.tokens, keeping: kept, now: state.wall / 1_000_000)
+                    state.devices[user]?.removeAll { $0.device == device }
+                }
+                state.accounts[user] = account
+                return .done
+            case .removeSigningKey(let id):
+                guard state.keys.contains(where: { $0.id == id }) else { return .rejected(.unknownKey) }
+                guard SigningKey.signing(among: state.keys)?.id != id else { return .rejected(.notAllowed) }
+                state.keys.removeAll { $0.id == id }
                 return .done
             case .createConversation(let command):
                 let members =
@@ -183,12 +207,21 @@ final class FakeNode: NodeService {
 
     func signingKeys() async -> [SigningKey] { state.withLockedValue { $0.keys } }
 
-    func refreshSigningKeys() async -> [SigningKey] {
+    func refreshSigningKeys() async -> [SigningKey]? {
         state.withLockedValue {
+            guard !$0.keysUnknown else { return nil }
             $0.refreshes += 1
             $0.keys += $0.laterKeys
             $0.laterKeys = []
             return $0.keys
+        }
+    }
+
+    func rotateSigningKey() async -> Result<SigningKey, Rejection> {
+        state.withLockedValue {
+            let key = Self.key("key-\($0.keys.count + 1)", createdAt: $0.wall, activeAt: 0)
+            $0.keys.append(key)
+            return .success(key)
         }
     }
 

@@ -22,24 +22,27 @@ struct TestServer {
 
     /// - Parameter separateCore: the sessions' event loop is another than the sockets'.
     static func run(
-        node: FakeNode = FakeNode(), separateCore: Bool = false, adminToken: String? = nil,
+        node: FakeNode = FakeNode(), separateCore: Bool = false, adminTokens: [(name: String, token: String)] = [],
         limits: HTTPLimits = HTTPLimits(headMilliseconds: 30_000, maxBody: 1_024), maxConnections: Int = 100,
+        logger: Logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
         _ body: (TestServer) async throws -> Void
     ) async throws {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: separateCore ? 2 : 1)
         let loop = group.next()
         let core = separateCore ? group.next() : loop
-        let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+        var connections = ConnectionLimits(node.configuration.limits)
+        connections.total = maxConnections
         let passwords = PasswordHasher(
             logN: 4, threads: 1, maxQueued: node.configuration.security.maxQueuedPasswordChecks)
         let tokens = TokenAuthority(node: node)
         let client = try await HTTPListener.start(
-            group: loop, host: "127.0.0.1", port: 0, limits: limits, maxConnections: maxConnections,
+            group: loop, host: "127.0.0.1", port: 0, limits: limits, connections: connections,
             service: ClientAPI(node: node, tokens: tokens, passwords: passwords, core: core, logger: logger))
         let admin = try await HTTPListener.start(
-            group: loop, host: "127.0.0.1", port: 0, limits: limits, maxConnections: 16,
+            group: loop, host: "127.0.0.1", port: 0, limits: limits, connections: ConnectionLimits(total: 16),
             service: AdminAPI(
-                node: node, passwords: passwords, token: adminToken, loop: LoopMonitor(), logger: logger))
+                node: node, passwords: passwords, tokens: AdminTokens(adminTokens, isOpen: adminTokens.isEmpty),
+                loop: LoopMonitor(), logger: logger))
         let server = TestServer(
             node: node, group: group, core: core, tokens: tokens, passwords: passwords, client: client, admin: admin)
         do {
@@ -67,7 +70,13 @@ struct TestServer {
         node.state.withLockedValue {
             $0.accounts[id] = AccountRecord(user: id, username: name, passwordHash: "", role: role, createdAt: 1)
         }
-        return (id, try await tokens.issue(to: id, role: role).token)
+        return (id, try await token(of: id))
+    }
+
+    /// Another token for an account that is there.
+    func token(of id: UserID, device: DeviceID? = nil) async throws -> String {
+        guard let account = node.state.withLockedValue({ $0.accounts[id] }) else { throw Problem(.unknownUser) }
+        return try await tokens.issue(to: account, role: account.role, device: device).token
     }
 
     private func requireUser(_ name: String) throws -> UserID {
