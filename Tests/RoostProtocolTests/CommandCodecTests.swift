@@ -80,7 +80,7 @@ struct CommandCodecTests {
     private static let broken: [(hex: String, error: PeerCodecError)] = [
         ("", .truncated),
         ("00", .invalid("command")),
-        ("14", .invalid("command")),
+        ("18", .invalid("command")),
         ("090101010000000000000000090101010000000000000000", .invalid("limited command")),
         // A call in a call, with limits, of a command that needs no identity, older than any.
         ("10\(call)00" + "10\(call)00" + "03\(zeroID)01", .invalid("called command")),
