@@ -92,7 +92,7 @@ let package = Package(
         .target(
             name: "RoostClient",
             dependencies: [
-                "RoostModel", "RoostProtocol", nioCore, nioPosix, nioHTTP1, nioWebSocket,
+                "RoostModel", "RoostProtocol", nioCore, nioPosix, nioHTTP1, nioWebSocket, nioSSL,
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
             ], swiftSettings: settings),
         .executableTarget(

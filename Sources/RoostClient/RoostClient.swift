@@ -10,10 +10,14 @@ public final class RoostClient: Sendable {
     public let servers: [ServerAddress]
     private let http: HTTPClient
     private let transport: HTTPTransport
+    /// Nil where no server is secure.
+    let tls: ClientTLS?
 
-    /// - Parameter servers: `http://host:port` of one or more nodes.
+    /// - Parameters:
+    ///   - servers: `http://host:port` or `https://host:port` of one or more nodes.
+    ///   - tls: which certificates are believed at `https://`; nil: those of the system's CAs.
     /// - Throws: `invalid_field` where the list is empty or an URL can't be used.
-    public init(servers: [String]) throws(RoostError) {
+    public init(servers: [String], tls: ClientTLS? = nil) throws(RoostError) {
         var addresses: [ServerAddress] = []
         for url in servers {
             guard let address = ServerAddress(url) else {
@@ -27,6 +31,10 @@ public final class RoostClient: Sendable {
         configuration.timeout.connect = .seconds(5)
         // A dead node is answered by asking the next, not by dialling it again.
         configuration.connectionPool.retryConnectionEstablishment = false
+        var tls = tls
+        if tls == nil, addresses.contains(where: \.isSecure) { tls = try ClientTLS() }
+        self.tls = tls
+        if let tls { configuration.tlsConfiguration = tls.configuration }
         http = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
         transport = HTTPTransport(client: http, servers: addresses)
     }

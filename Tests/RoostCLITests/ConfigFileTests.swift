@@ -34,6 +34,24 @@ import Testing
         #expect(config.timing == .init())
     }
 
+    @Test func nodesOnLoopbackAloneHelpThemselves() throws {
+        func authority(_ nodes: String, _ security: String = "{}") throws -> String? {
+            try parse(Self.file(nodes, #", "security": \#(security)"#)).security.localAuthority
+        }
+        let all = (1...3).map { Self.node($0) }.joined(separator: ",")
+        #expect(try authority(all) == "/etc/roost/data/ca")
+        #expect(try authority(all, #"{"certificates": "tls"}"#) == nil)
+        let abroad = Self.node(1) + "," + Self.node(2) + "," + Self.node(3, ["host": "\"10.0.0.3\""])
+        #expect(try authority(abroad) == nil)
+        let config = try parse(
+            Self.file(
+                all,
+                #", "security": {"peer_tls": "off", "client_certificate": "a.pem", "client_key": "/k/a.key"}"#))
+        #expect(!config.security.peerTLS)
+        #expect(config.security.clientCertificate == "/etc/roost/a.pem" && config.security.clientKey == "/k/a.key")
+        #expect(config.nodes[0].certificates(config.security) == "/etc/roost/data/node-1/tls")
+    }
+
     @Test func takesEveryKnob() throws {
         func object<Section>(_ knobs: [ConfigKnob<Section>], _ more: String = "") -> String {
             "{" + (knobs.map { "\"\($0.key)\": \($0.range.upperBound)" }.joined(separator: ", ") + more) + "}"
@@ -130,6 +148,13 @@ import Testing
         Bad(
             rest: #""security": {"admin_token": "short"}"#,
             "security.admin_token: must be 16 or more printable ASCII characters without spaces"),
+        Bad(rest: #""security": {"peer_tls": "maybe"}"#, "security.peer_tls: must be \"on\" or \"off\""),
+        Bad(
+            rest: #""security": {"client_certificate": "roost.pem"}"#,
+            "security.client_key: is missing: a certificate needs its key, and a key its certificate"),
+        Bad(
+            rest: #""security": {"admin_key": "roost.key"}"#,
+            "security.admin_certificate: is missing: a certificate needs its key, and a key its certificate"),
         Bad(node: ["id": "\"node-1\""], "nodes[1].id: \"node-1\" is also nodes[0].id"),
         Bad(node: ["id": ""], "nodes[1].id: is missing"),
         Bad(node: ["host": "\"a b\""], "nodes[1].host: must be a host name or an IP address"),

@@ -88,4 +88,18 @@ import Testing
                 + "1 WAIT for another replica; 40 % checked")
         #expect(lines[10] == "node-1 - node-2  no         1.23 ms     5 B")
     }
+
+    @Test func warnsOfCertificatesInTime() throws {
+        let now = Date(timeIntervalSince1970: 1_000_000)
+        func lines(_ days: Double) throws -> [String] {
+            let text =
+                #"{"node_id":"node-1","certificates":[{"kind":"peer","expires_at":\#(Int(1_000_000 + days * 86_400))}]}"#
+            let cluster = try JSONDecoder().decode(JSONValue.self, from: Data(text.utf8))
+            return StatusTable.lines(cluster: cluster, partitions: .array([]), links: .array([]), now: now)
+                .filter { $0.contains("certificate") }
+        }
+        #expect(try lines(31) == [])
+        #expect(try lines(29.5) == [#"node-1's certificate "peer" EXPIRES in 29 days: renew it"#])
+        #expect(try lines(-0.5) == [#"node-1's certificate "peer" HAS EXPIRED"#])
+    }
 }

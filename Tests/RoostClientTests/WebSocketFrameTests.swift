@@ -87,9 +87,12 @@ import Testing
         #expect(ServerAddress("http://127.0.0.1:8001") == ServerAddress(host: "127.0.0.1", port: 8_001))
         #expect(ServerAddress("http://[::1]:8001/") == ServerAddress(host: "::1", port: 8_001))
         #expect(ServerAddress("WS://roost.example") == ServerAddress(host: "roost.example", port: 80))
+        #expect(
+            ServerAddress("https://roost.example") == ServerAddress(host: "roost.example", port: 443, isSecure: true))
+        #expect(ServerAddress("wss://[::1]:8001")?.description == "https://[::1]:8001")
         #expect(ServerAddress("http://[::1]:8001")?.description == "http://[::1]:8001")
         for bad in [
-            "", "127.0.0.1:8001", "https://a", "http://", "http://a:0", "http://a:70000", "http://a/b", "http://[::1",
+            "", "127.0.0.1:8001", "ftp://a", "http://", "http://a:0", "http://a:70000", "http://a/b", "http://[::1",
         ] {
             #expect(ServerAddress(bad) == nil, "\(bad)")
         }

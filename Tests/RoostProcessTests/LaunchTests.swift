@@ -72,6 +72,30 @@ extension ProcessSuite {
             oneLine(try await node(cluster), 78, naming: "cluster.json")
         }
 
+        @Test("Certificates: 78 and the command where they are missing, which then helps", .timeLimit(.minutes(6)))
+        func certificates() async throws {
+            let cluster = try ProcessCluster(
+                nodes: 1, settings: #","security":{"scrypt_log_n":10,"certificates":"tls"}"#)
+            defer { cluster.remove() }
+            oneLine(try await node(cluster), 78, naming: "tls/node-1.pem", "roost certs issue --id node-1")
+            let options = ["--ca", cluster.directory + "/ca", "--config", cluster.configPath]
+            func run(_ arguments: [String]) async throws -> ChildProcess {
+                try await RoostProgram.run(["certs"] + arguments + options, in: cluster.directory)
+            }
+            oneLine(try await run(["issue", "--id", "node-1"]), 78, naming: "roost certs init")
+            #expect(try await run(["init"]).status == .code(0))
+            oneLine(try await run(["init"]), 73, naming: "has a CA already")
+            #expect(try await run(["issue", "--id", "node-1"]).status == .code(0))
+            oneLine(try await run(["issue", "--id", "node-1"]), 73, naming: "roost certs renew")
+            #expect(try await run(["show"]).output.contains("node-1"))
+            try cluster.start(0)
+            try await cluster.ready()
+            #expect(try await run(["renew"]).status == .code(0))
+            let metrics = String(decoding: try await cluster.admin(0, "/metrics").body, as: UTF8.self)
+            #expect(metrics.contains(#"roost_certificate_expiry_timestamp_seconds{kind="peer"}"#))
+            #expect(try await cluster.terminate(0) == .code(0))
+        }
+
         @Test("An unknown node: 78; a wrong command line: 64", .timeLimit(.minutes(6)))
         func commandLine() async throws {
             let cluster = try ProcessCluster()

@@ -35,7 +35,7 @@ import Testing
         (
             "RoostClient", ["RoostModel", "RoostProtocol"],
             [
-                "NIOCore", "NIOPosix", "NIOHTTP1", "NIOWebSocket", "AsyncHTTPClient", "Logging", "Foundation",
+                "NIOCore", "NIOPosix", "NIOHTTP1", "NIOWebSocket", "NIOSSL", "AsyncHTTPClient", "Logging", "Foundation",
                 "Dispatch", "Synchronization",
             ]
         ),

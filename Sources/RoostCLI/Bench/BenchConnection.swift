@@ -54,7 +54,7 @@ final class BenchConnection: @unchecked Sendable {
         let user = settings.users[endpoint.user]
         let server = settings.servers[nextServer()]
         let request = DialRequest(
-            server: server, target: "/api/ws/\(user.userID)?device_id=\(endpoint.device)",
+            server: server, tls: settings.tls, target: "/api/ws/\(user.userID)?device_id=\(endpoint.device)",
             protocols: "roost.v1, \(user.token)", randomMask: false)
         let delegate = BenchDelegate(connection: self, attempt: attempt)
         WebSocketDialer.dial(request, on: loop.eventLoop, delegate: delegate).whenComplete { [self] result in

@@ -22,6 +22,8 @@ struct BenchSettings: Sendable {
     /// Of each sender; nil: until it is stopped.
     var messagesPerSender: UInt64?
     var servers: [ServerAddress]
+    /// Where they are secure.
+    var tls: ClientTLS?
     var plan: BenchPlan
     var users: [BenchUser]
     /// By the plan's index.

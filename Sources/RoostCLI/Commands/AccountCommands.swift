@@ -54,7 +54,9 @@ struct AccountOptions: ParsableArguments {
         var body = ["username": username, "password": try Self.password(given: password)]
         if let role { body["role"] = role }
         let data = try JSONEncoder().encode(body)
-        return try await ClientCalls.perform("POST", target, token: nil, body: Array(data), servers.urls(others: false))
+        return try await ClientCalls.perform(
+            "POST", target, token: nil, body: Array(data), servers.urls(others: false),
+            tls: servers.configOptions.tls())
     }
 
     func show(_ answer: [UInt8], _ text: String) { Console.out(json ? String(decoding: answer, as: UTF8.self) : text) }
@@ -73,10 +75,11 @@ enum ClientCalls {
     /// The answer's body.
     /// - Throws: one line for an answer that is not a success.
     static func perform(
-        _ method: String, _ target: String, token: String?, body: [UInt8]?, _ servers: [String]
+        _ method: String, _ target: String, token: String?, body: [UInt8]?, _ servers: [String],
+        tls: ClientTLS?
     ) async throws -> [UInt8] {
         let answer = try await reporting {
-            let client = try RoostClient(servers: servers)
+            let client = try RoostClient(servers: servers, tls: tls)
             do {
                 let answer = try await client.call(method, target, token: token, body: body)
                 await client.shutdown()

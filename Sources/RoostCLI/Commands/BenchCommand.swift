@@ -57,7 +57,7 @@ struct BenchCommand: AsyncParsableCommand {
 
     func run() async throws {
         let file = servers == nil ? try config.load() : try config.loadIfPresent()
-        let urls = servers?.split(separator: ",").map(String.init) ?? file?.nodes.map(\.clientURL) ?? []
+        let urls = servers?.split(separator: ",").map(String.init) ?? file?.clientURLs ?? []
         let addresses = try urls.map { url in
             guard let address = ServerAddress(url) else {
                 throw Failure("--servers: \"\(url)\" is not http://host:port", .usage)
@@ -149,8 +149,9 @@ struct BenchCommand: AsyncParsableCommand {
         _ plan: BenchPlan, _ addresses: [ServerAddress], _ progress: Bool
     ) async throws -> BenchSettings {
         let run = UInt32.random(in: 1...0x7fff_ffff)
+        let tls = addresses.contains(where: \.isSecure) ? try config.tls() ?? ClientTLS() : nil
         let clients = try addresses.indices.map { index in
-            try RoostClient(servers: (addresses[index...] + addresses[..<index]).map(\.description))
+            try RoostClient(servers: (addresses[index...] + addresses[..<index]).map(\.description), tls: tls)
         }
         let accounts = BenchUsers(clients: clients, run: run) { text in
             if progress { Console.write("\r\u{1b}[Kmaking \(text)", to: 2) }
@@ -162,8 +163,8 @@ struct BenchCommand: AsyncParsableCommand {
             let senders = max(1, plan.senderCount)
             return BenchSettings(
                 run: run, size: size, window: window, ratePerSender: rate.map { $0 / Double(senders) },
-                messagesPerSender: messages.map { max(1, $0 / UInt64(senders)) }, servers: addresses, plan: plan,
-                users: users, conversations: conversations)
+                messagesPerSender: messages.map { max(1, $0 / UInt64(senders)) }, servers: addresses, tls: tls,
+                plan: plan, users: users, conversations: conversations)
         } catch {
             for client in clients { await client.shutdown() }
             throw error

@@ -47,7 +47,8 @@ struct CallCommand: AsyncParsableCommand {
         }
         let entry = try Tokens.require(user, servers: servers.urls(others: true), now: now)
         let answer = try await ClientCalls.perform(
-            method, target, token: entry.token, body: body.map { Array($0.utf8) }, servers.urls(others: false))
+            method, target, token: entry.token, body: body.map { Array($0.utf8) }, servers.urls(others: false),
+            tls: servers.configOptions.tls())
         Console.out(String(decoding: answer, as: UTF8.self))
     }
 

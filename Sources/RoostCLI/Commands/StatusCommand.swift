@@ -26,9 +26,9 @@ struct StatusCommand: AsyncParsableCommand {
     func run() async throws {
         if watch && json { throw Failure("--watch and --json exclude each other", .usage) }
         let file = admin.isEmpty ? try config.load() : try config.loadIfPresent()
-        let urls = admin.isEmpty ? file?.nodes.map(\.adminURL) ?? [] : admin
+        let urls = admin.isEmpty ? file?.adminURLs ?? [] : admin
         let token = adminToken ?? file?.security.adminToken
-        try await AdminClient.with(urls: urls, token: token) { client in
+        try await AdminClient.with(urls: urls, token: token, tls: config.tls()) { client in
             if watch { return try await StatusWatch(client: client, isTerminal: isatty(1) == 1).run() }
             let view = try await StatusView.read(client)
             if json {

@@ -25,13 +25,14 @@ struct AdminOptions: ParsableArguments {
 
     /// Those given, else those of the file.
     func urls() throws -> [String] {
-        admin.isEmpty ? try config.load().nodes.map(\.adminURL) : admin
+        admin.isEmpty ? try config.load().adminURLs : admin
     }
 
     func with<Value>(urls given: [String]? = nil, _ body: (AdminClient) async throws -> Value) async throws -> Value {
         let file = admin.isEmpty ? try config.load() : try config.loadIfPresent()
         let urls = try given ?? self.urls()
-        return try await AdminClient.with(urls: urls, token: adminToken ?? file?.security.adminToken, body)
+        return try await AdminClient.with(
+            urls: urls, token: adminToken ?? file?.security.adminToken, tls: config.tls(), body)
     }
 
     func show(_ value: JSONValue, _ lines: [String]) throws {

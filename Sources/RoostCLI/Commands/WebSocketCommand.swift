@@ -59,7 +59,7 @@ struct WebSocketCommand: AsyncParsableCommand {
         }
         if let userID, UserID(userID) != id { throw Failure("--user-id is not \(user)'s id, which is \(id)", .usage) }
 
-        let client = try await reporting { try RoostClient(servers: urls) }
+        let client = try await reporting { try RoostClient(servers: urls, tls: servers.configOptions.tls()) }
         let watched: [UserID: String]
         do {
             watched = try await reporting { try await watchedUsers(client, token: entry.token) }

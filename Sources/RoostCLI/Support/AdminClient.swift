@@ -13,7 +13,7 @@ struct AdminClient {
 
     /// Runs `body` with a client of the endpoints.
     static func with<Value>(
-        urls: [String], token: String?, _ body: (AdminClient) async throws -> Value
+        urls: [String], token: String?, tls: ClientTLS? = nil, _ body: (AdminClient) async throws -> Value
     ) async throws -> Value {
         let addresses = try urls.map { url in
             guard let address = ServerAddress(url) else {
@@ -24,6 +24,9 @@ struct AdminClient {
         var configuration = HTTPClient.Configuration()
         configuration.timeout.connect = .seconds(2)
         configuration.connectionPool.retryConnectionEstablishment = false
+        if addresses.contains(where: \.isSecure) {
+            configuration.tlsConfiguration = try await reporting { try tls ?? ClientTLS() }.configuration
+        }
         let http = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
         let client = AdminClient(
             transport: HTTPTransport(client: http, servers: addresses, timeoutSeconds: timeoutSeconds), token: token)

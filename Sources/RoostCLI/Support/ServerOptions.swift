@@ -11,6 +11,19 @@ struct ConfigOptions: ParsableArguments {
     @Option(help: "The cluster's file (default: cluster.json).")
     var config: String?
 
+    @Option(help: "CAs in PEM that are believed at https:// addresses, beside the system's (default: $ROOST_CA_FILE).")
+    var caFile: String?
+
+    /// Nil: the system's CAs alone.
+    func tls() throws -> ClientTLS? {
+        guard let path = caFile ?? ProcessInfo.processInfo.environment["ROOST_CA_FILE"] else { return nil }
+        do throws(RoostError) {
+            return try ClientTLS(caFile: path)
+        } catch {
+            throw Failure("--ca-file: \(error.detail)", .usage)
+        }
+    }
+
     /// The file that was named, which must be right then, or the one of the current directory, if there is one.
     func loadIfPresent() throws -> ClusterConfig? {
         if let config { return try load(config) }
@@ -29,8 +42,18 @@ struct ConfigOptions: ParsableArguments {
 }
 
 extension ClusterConfig.Node {
-    var clientURL: String { ServerAddress(host: host, port: clientPort).description }
-    var adminURL: String { ServerAddress(host: host, port: adminPort).description }
+    func clientURL(_ security: ClusterConfig.Security) -> String {
+        ServerAddress(host: host, port: clientPort, isSecure: security.clientCertificate != nil).description
+    }
+    func adminURL(_ security: ClusterConfig.Security) -> String {
+        ServerAddress(host: host, port: adminPort, isSecure: security.adminCertificate != nil).description
+    }
+}
+
+extension ClusterConfig {
+    /// Of all nodes.
+    var clientURLs: [String] { nodes.map { $0.clientURL(security) } }
+    var adminURLs: [String] { nodes.map { $0.adminURL(security) } }
 }
 
 /// Which nodes a client talks to.
@@ -52,7 +75,7 @@ struct ServerOptions: ParsableArguments {
         guard others || server.isEmpty, let config = try configOptions.loadIfPresent() else {
             return server.isEmpty ? [Self.defaultServer] : server
         }
-        let nodes = config.nodes.map(\.clientURL)
+        let nodes = config.clientURLs
         if server.isEmpty { return nodes }
         let known = Set(nodes.compactMap { ServerAddress($0) })
         // Another cluster's file has nothing to say about a server that is not in it.

@@ -274,7 +274,8 @@ public actor RoostSession {
             return
         }
         let target = "/api/ws/\(token.userID)?device_id=\(device)&start=\(start.query)"
-        let request = DialRequest(server: server, target: target, protocols: "roost.v1, \(token.token)")
+        let request = DialRequest(
+            server: server, tls: client.tls, target: target, protocols: "roost.v1, \(token.token)")
         let connection = SessionConnection(session: self)
         self.connection = connection
         WebSocketDialer.dial(request, on: eventLoop, delegate: connection).whenComplete { result in

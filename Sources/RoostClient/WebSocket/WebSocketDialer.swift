@@ -15,6 +15,8 @@ package enum DialError: Error, Sendable, Equatable {
 /// What a connection is opened with.
 package struct DialRequest: Sendable {
     package var server: ServerAddress
+    /// For a server that is secure.
+    package var tls: ClientTLS?
     /// Path and query.
     package var target: String
     /// The value of Sec-WebSocket-Protocol.
@@ -25,10 +27,12 @@ package struct DialRequest: Sendable {
     package var timeout: TimeAmount
 
     package init(
-        server: ServerAddress, target: String, protocols: String, maxMessage: Int = 1_048_576, randomMask: Bool = true,
+        server: ServerAddress, tls: ClientTLS? = nil, target: String, protocols: String, maxMessage: Int = 1_048_576,
+        randomMask: Bool = true,
         timeout: TimeAmount = .seconds(10)
     ) {
         self.server = server
+        self.tls = tls
         self.target = target
         self.protocols = protocols
         self.maxMessage = maxMessage
@@ -82,6 +86,10 @@ package enum WebSocketDialer {
         }
         let asking = UpgradeRequestHandler(request: request, upgraded: upgraded)
         let bound = NIOLoopBound(asking, eventLoop: channel.eventLoop)
+        if request.server.isSecure {
+            guard let tls = request.tls else { throw DialError.unreachable("\(request.server): no TLS is set up") }
+            try channel.pipeline.syncOperations.addHandler(tls.handler(for: request.server.host))
+        }
         try channel.pipeline.syncOperations.addHTTPClientHandlers(
             // The first frames often come in one packet with the answer to the upgrade.
             leftOverBytesStrategy: .forwardBytes,
@@ -98,6 +106,7 @@ package enum WebSocketDialer {
         if let error = error as? NIOConnectionError {
             return error.connectionErrors.first.map { describe($0.error) } ?? "unknown host \(error.host)"
         }
+        if let error = error as? DialError, case .unreachable(let text) = error { return text }
         if error is ChannelError { return "connecting took too long" }
         if let error = error as? IOError {
             let text = String(cString: strerror(error.errnoCode))

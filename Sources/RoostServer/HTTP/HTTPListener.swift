@@ -20,7 +20,7 @@ package final class HTTPListener: Sendable {
     /// - Throws: what binding throws, such as `IOError` with `EADDRINUSE`.
     package static func start(
         group: any EventLoopGroup, host: String, port: Int, limits: HTTPLimits, connections: ConnectionLimits,
-        service: any HTTPService
+        tls: ListenerTLS? = nil, service: any HTTPService
     ) async throws -> HTTPListener {
         let gate = ConnectionGate(limits: connections)
         let bootstrap = ServerBootstrap(group: group)
@@ -37,6 +37,8 @@ package final class HTTPListener: Sendable {
                     let address = ClientAddress(channel.remoteAddress)
                     let now = NIODeadline.now().uptimeNanoseconds
                     if case .refused(let retryAfter) = gate.enter(address, now: now) {
+                        // To say so inside of TLS would cost more than to serve.
+                        guard tls == nil else { throw ChannelError.operationUnsupported }
                         return try channel.pipeline.syncOperations.addHandler(
                             OverloadedHandler(retryAfter: retryAfter))
                     }
@@ -48,6 +50,7 @@ package final class HTTPListener: Sendable {
                     let decoder = HTTPRequestDecoder(
                         leftOverBytesStrategy: .forwardBytes, limitConfiguration: decoding)
                     let pipeline = channel.pipeline.syncOperations
+                    if let tls { try pipeline.addHandler(tls.handler()) }
                     try pipeline.addHandler(HTTPResponseEncoder())
                     try pipeline.addHandler(ByteToMessageHandler(decoder))
                     try pipeline.addHandler(HTTPExchangeHandler(service: service, limits: limits))

@@ -137,7 +137,7 @@ final class NodeProcess: Sendable {
         certificates.start(on: loop)
         let adminTokens = AdminTokens(security, isOpen: ConfigFile.isLoopback(security.adminHost))
         let admin = try await listen(
-            security.adminHost, own.adminPort, key: "admin_port", loop, config,
+            security.adminHost, own.adminPort, key: "admin_port", loop, config, tls: certificates.admin,
             connections: ConnectionLimits(total: 256),
             // A drain is answered when it is over.
             extraMilliseconds: config.timing.drainMilliseconds,
@@ -145,7 +145,7 @@ final class NodeProcess: Sendable {
                 node: node, passwords: passwords, tokens: adminTokens, loop: monitor, certificates: certificates,
                 logger: logger))
         let client = try await listen(
-            own.host, own.clientPort, key: "client_port", loop, config,
+            own.host, own.clientPort, key: "client_port", loop, config, tls: certificates.client,
             connections: ConnectionLimits(config.limits),
             ClientAPI(
                 node: node, tokens: TokenAuthority(node: node), passwords: passwords, core: loop, logger: logger))
@@ -157,7 +157,7 @@ final class NodeProcess: Sendable {
 
     private static func listen(
         _ host: String, _ port: Int, key: String, _ loop: any EventLoop, _ config: ClusterConfig,
-        connections: ConnectionLimits, extraMilliseconds: Int = 0, _ service: any HTTPService
+        tls: ListenerTLS?, connections: ConnectionLimits, extraMilliseconds: Int = 0, _ service: any HTTPService
     ) async throws(NodeRunError) -> HTTPListener {
         var limits = HTTPLimits(
             headMilliseconds: config.limits.handshakeMilliseconds, maxBody: config.limits.maxHTTPBody)
@@ -165,7 +165,7 @@ final class NodeProcess: Sendable {
         do {
             return try await HTTPListener.start(
                 group: loop, host: host, port: port, limits: limits, connections: connections,
-                service: service)
+                tls: tls, service: service)
         } catch {
             throw .binding(host, port, key: key, error)
         }
@@ -174,10 +174,12 @@ final class NodeProcess: Sendable {
     /// The one line for programs that wait for the node.
     func announce() {
         let line =
-            "ready \(own.id) client=http://\(own.host):\(client.port)"
-            + " admin=http://\(config.security.adminHost):\(admin.port)\n"
+            "ready \(own.id) client=\(Self.scheme(certificates.client))://\(own.host):\(client.port)"
+            + " admin=\(Self.scheme(certificates.admin))://\(config.security.adminHost):\(admin.port)\n"
         FileHandle.standardOutput.write(Data(line.utf8))
     }
+
+    private static func scheme(_ tls: ListenerTLS?) -> String { tls == nil ? "http" : "https" }
 
     /// The same for one that has left the cluster.
     func announceLeft() { FileHandle.standardOutput.write(Data("left \(own.id)\n".utf8)) }

@@ -12,6 +12,9 @@ package final class NodeCertificates: Sendable {
 
     /// Nil where links are in plain text.
     package let peer: PeerTLS?
+    /// Nil where the port speaks plain HTTP; the same for the admin port.
+    package let client: ListenerTLS?
+    package let admin: ListenerTLS?
     private let authority: LocalAuthority?
     private let files: CertificateFiles
     private let others: [CertificateFiles]
@@ -45,6 +48,8 @@ package final class NodeCertificates: Sendable {
             CertificateFiles(directory: $0.certificates(security), name: $0.id.name)
         }
         authority = security.localAuthority.map { LocalAuthority(directory: $0) }
+        client = try Self.listener("client", security.clientCertificate, security.clientKey)
+        admin = try Self.listener("admin", security.adminCertificate, security.adminKey)
         guard security.peerTLS else {
             peer = nil
             logger.warning(
@@ -68,9 +73,26 @@ package final class NodeCertificates: Sendable {
         self.peer = peer
     }
 
+    private static func listener(
+        _ kind: String, _ certificate: String?, _ key: String?
+    ) throws(CertificateError) -> ListenerTLS? {
+        guard let certificate, let key else { return nil }
+        do throws(CertificateError) {
+            return try ListenerTLS(certificate: certificate, key: key)
+        } catch {
+            throw CertificateError("security.\(kind)_certificate: \(error)")
+        }
+    }
+
     package var expiries: [Expiry] {
-        guard let peer else { return [] }
-        return [Expiry(kind: "peer", date: peer.expires), Expiry(kind: "peer_ca", date: peer.authorityExpires)]
+        var all: [Expiry] = []
+        if let peer {
+            all.append(Expiry(kind: "peer", date: peer.expires))
+            all.append(Expiry(kind: "peer_ca", date: peer.authorityExpires))
+        }
+        if let client { all.append(Expiry(kind: "client", date: client.expires)) }
+        if let admin { all.append(Expiry(kind: "admin", date: admin.expires)) }
+        return all
     }
 
     // MARK: Looking
@@ -98,6 +120,8 @@ package final class NodeCertificates: Sendable {
             }
         }
         if let peer, peer.look(logger) { tell("peer", files.certificate, peer.expires) }
+        if let client, client.look(logger) { tell("client", client.certificate, client.expires) }
+        if let admin, admin.look(logger) { tell("admin", admin.certificate, admin.expires) }
         for expiry in expiries where expiry.date < now + Double(LocalAuthority.renewalDays) * 86_400 {
             warn("the certificate \"\(expiry.kind)\" expires at \(expiry.date.formatted(.iso8601)): renew it", now)
         }

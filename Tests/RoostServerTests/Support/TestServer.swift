@@ -24,6 +24,7 @@ struct TestServer {
     static func run(
         node: FakeNode = FakeNode(), separateCore: Bool = false, adminTokens: [(name: String, token: String)] = [],
         limits: HTTPLimits = HTTPLimits(headMilliseconds: 30_000, maxBody: 1_024), maxConnections: Int = 100,
+        tls: ListenerTLS? = nil,
         logger: Logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
         _ body: (TestServer) async throws -> Void
     ) async throws {
@@ -36,7 +37,7 @@ struct TestServer {
             logN: 4, threads: 1, maxQueued: node.configuration.security.maxQueuedPasswordChecks)
         let tokens = TokenAuthority(node: node)
         let client = try await HTTPListener.start(
-            group: loop, host: "127.0.0.1", port: 0, limits: limits, connections: connections,
+            group: loop, host: "127.0.0.1", port: 0, limits: limits, connections: connections, tls: tls,
             service: ClientAPI(node: node, tokens: tokens, passwords: passwords, core: core, logger: logger))
         let admin = try await HTTPListener.start(
             group: loop, host: "127.0.0.1", port: 0, limits: limits, connections: ConnectionLimits(total: 16),
