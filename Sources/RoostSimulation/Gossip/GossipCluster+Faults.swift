@@ -29,6 +29,11 @@ extension GossipCluster {
             // Unless it came to life again meanwhile.
             guard isLinked[pair(index, other)], isCut || !nodes[other].isUp || nodes[other].stall != nil else { return }
             isLinked[pair(index, other)] = false
+            if !isCut, nodes[other].isUp, nodes[other].stall != nil {
+                // It stands still, and is dialled again once it goes on.
+                let at = max(now, nodes[other].stalledUntil) + random(1_000_000...options.redial)
+                schedule(.link(Int32(index), Int32(other), isUp: true), at: at)
+            }
             if nodes[index].isUp { feed(.linkDown(GossipNode.id(other)), to: index) }
         }
     }

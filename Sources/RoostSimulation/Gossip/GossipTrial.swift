@@ -15,8 +15,10 @@ struct GossipTrial {
 
     /// All of it heals within this, nanoseconds: with loss, a redial and a verdict of a node that sees nobody.
     private static let healing: UInt64 = 20_000_000_000
-    /// Until all know of a death, or have the whole presence.
+    /// Until all have the whole presence.
     private static let knowing: UInt64 = 10_000_000_000
+    /// Until all know of a death; one whose suspicion nobody confirms would take 4.8 s at least.
+    private static let mourning: UInt64 = 4_500_000_000
     /// After the end of a trouble, verdicts that were under way may still fall.
     private static let grace: UInt64 = 2_000_000_000
 
@@ -84,8 +86,8 @@ struct GossipTrial {
         let node = cluster.pick()
         end(node, frozen: frozen)
         let start = cluster.now
-        // Links of a machine that stops are given up first.
-        let bound = Self.knowing + (frozen ? cluster.options.linkSilence + 1_000_000_000 : 0)
+        // With more loss probes and rumours take their time.
+        let bound = cluster.options.lossPerMillion <= 10_000 ? Self.mourning : 2 * Self.knowing
         while !others(node).allSatisfy({ cluster.status(of: node, at: $0) == .dead }), cluster.now < start + bound {
             churn(for: 100_000_000, except: node)
         }
@@ -222,7 +224,11 @@ extension GossipCluster {
 
     var difference: String {
         guard let (index, owner) = firstDifference else { return "somebody's presence is behind" }
-        return "n\(index) knows other devices at n\(owner) than there are"
+        let (id, truth) = (GossipNode.id(owner), nodes[owner].presence)
+        let held = nodes[index].presence
+        return
+            "n\(index) knows \(held.deviceCount(on: id)) devices at n\(owner), version \(held.version(of: id)); there are "
+            + "\(truth.deviceCount(on: id)), version \(truth.ownVersion)"
     }
 
     private var firstDifference: (Int, Int)? {
