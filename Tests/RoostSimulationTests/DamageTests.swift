@@ -88,7 +88,8 @@ import Testing
         let group = try world.conversation(.group, "anna", "bert")
         let anna = try world.device("anna", "phone", at: world.node(1))
         send(world, anna, group, 10)
-        world.run(1_000)
+        // An entry of cursors may wait 5 s for a sync, and so may their rows.
+        world.run(15_000)
         let partition = world.cluster.partition(of: group)
         let victim = world.node(3)
         let disk = try #require(world.cluster.running[victim]?.storage)
