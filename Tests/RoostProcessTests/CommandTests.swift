@@ -154,15 +154,19 @@ extension ProcessSuite {
                 }
                 watch.kill(SIGINT)
                 #expect(try await watch.exited(within: .seconds(10)) == .code(0), "\(watch.output)")
+                try await eventually("every partition has a leader") {
+                    try await roost(cluster, home: home, ["status"]).output.contains("all with a leader")
+                }
                 let status = try await roost(cluster, home: home, ["status"])
                 #expect(status.code == 0 && status.output.contains("as node-2 sees it"), "\(status)")
                 #expect(status.output.contains(#/(?m)^node-1 +dead /#), "\(status)")
                 #expect(status.output.contains(#/(?m)^node-2 - node-1 +no: /#), "\(status)")
-                #expect(status.output.contains("all with a leader"), "\(status)")
-                // The first of the file is gone: the client goes on with the next by itself.
+                // The first of the file is gone: the client goes on with the next by itself, or, if that takes its time, with
+                // the one after.
                 let said = try await roost(
                     cluster, home: home, ["ws", "--user", "alice", "--to", "alice"], input: "me\n")
-                #expect(said.code == 0 && said.errors == ["connected to node-2"], "\(said)")
+                let others: [[Substring]] = [["connected to node-2"], ["connected to node-3"]]
+                #expect(said.code == 0 && others.contains(said.errors), "\(said)")
                 try await cluster.kill([1, 2])
                 for arguments in [["status"], ["users", "list"], ["ws", "--user", "alice"]] {
                     try await fails(cluster, home: home, 69, "connection refused", arguments)
