@@ -168,15 +168,15 @@ package final class LogWatch: @unchecked Sendable {
         if entry.kind == .configuration { changed(entry, &replica, partition) }
         if let send = command?.sending {
             let identity = Identity(conversation: send.conversation, sender: send.sender, id: send.id)
-            if messages[identity]?.contains(where: { $0.place == place }) != true {
-                messages[identity, default: []].append((place, item))
-            }
+            note(item, at: place, in: &messages[identity, default: []])
         } else if let account = command?.creating {
             let creation = Creation(user: account.user, passwordHash: account.passwordHash)
-            if creations[creation]?.contains(where: { $0.place == place }) != true {
-                creations[creation, default: []].append((place, item))
-            }
+            note(item, at: place, in: &creations[creation, default: []])
         }
+    }
+
+    private func note(_ item: Item, at place: Place, in places: inout [(place: Place, item: Item)]) {
+        if !places.contains(where: { $0.place == place }) { places.append((place, item)) }
     }
 
     private func applied(through index: UInt64, _ replica: inout Replica, _ partition: PartitionID, _ node: NodeID) {

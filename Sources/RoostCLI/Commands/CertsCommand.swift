@@ -75,15 +75,11 @@ struct CertsCommand: AsyncParsableCommand {
                 throw Failure(
                     "\(files.certificate) is there already: \"roost certs renew\" makes a new one", .cantCreate)
             }
-            for files in all { try write(files, local) }
+            for files in all { try CertsCommand.issue(files, local, days: days) }
         }
 
         private func files(_ id: String, _ file: ClusterConfig?) -> CertificateFiles {
             CertsCommand.files(id, out: out, file) ?? CertificateFiles(directory: Options.absolute("certs"), name: id)
-        }
-
-        private func write(_ files: CertificateFiles, _ local: LocalAuthority) throws {
-            try CertsCommand.issue(files, local, days: days)
         }
     }
 
