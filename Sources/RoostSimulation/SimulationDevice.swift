@@ -60,7 +60,7 @@ package final class SimulationDevice: @unchecked Sendable {
     /// Messages that were accepted before and are sent once more.
     private var repeated: [MessageID: AcceptedFrame] = [:]
     /// Ids that stand for other messages.
-    private var reused: Set<MessageID> = []
+    private var reused: [MessageID: Int] = [:]
     package var onAccepted: ((SimulationDevice, Sent, AcceptedFrame) -> Void)?
     /// Refused for good, after whatever many attempts.
     package var onRefused: ((SimulationDevice, Sent, ErrorCode) -> Void)?
@@ -272,7 +272,7 @@ package final class SimulationDevice: @unchecked Sendable {
     /// Another message under an id that is taken: it is to be refused.
     package func reuse(_ send: ClientSend) {
         guard let id = send.id else { return }
-        reused.insert(id)
+        reused[id, default: 0] += 1
         session?.send([send])
     }
 
@@ -304,7 +304,8 @@ package final class SimulationDevice: @unchecked Sendable {
             if error.retryable {
                 unknownAt[id] = cluster.executor.now
                 sendAgainLater()
-            } else if reused.remove(id) != nil {
+            } else if let times = reused[id] {
+                reused[id] = times > 1 ? times - 1 : nil
                 if error.code != .idReused { broke("another content under \(id) is refused as \(error.codeText)") }
             } else if repeated[id] != nil {
                 broke("\(id), accepted before, is refused as \(error.codeText)")
@@ -321,7 +322,7 @@ package final class SimulationDevice: @unchecked Sendable {
 
     private func takeAccepted(_ answer: AcceptedFrame) {
         // Unless the message itself was sent once more meanwhile.
-        if reused.contains(answer.id), repeated[answer.id] != answer {
+        if reused[answer.id] != nil, repeated[answer.id] != answer {
             broke("another content is accepted under \(answer.id)")
         }
         if let first = accepted[answer.id] ?? repeated[answer.id], first != answer {
