@@ -51,7 +51,7 @@ let package = Package(
         .target(name: "RoostModel", dependencies: [crypto, nioCore], swiftSettings: hot),
         .target(name: "RoostProtocol", dependencies: ["RoostModel", nioCore], swiftSettings: hot),
         .target(
-            name: "RoostCluster", dependencies: ["RoostModel", "RoostProtocol", deque, ordered],
+            name: "RoostCluster", dependencies: ["RoostModel", "RoostProtocol", nioCore, deque, ordered],
             swiftSettings: hot),
         .target(
             name: "RoostConsensus",

@@ -101,10 +101,23 @@ package struct LinkRules: Sendable, Equatable {
         return .accept(version: version)
     }
 
+    /// Nil where the node may be asked to take the other in.
+    package func decide(_ hello: JoinHello) -> HandshakeRefusal? {
+        guard max(hello.minVersion, minVersion) <= min(hello.maxVersion, maxVersion) else {
+            return refusal(.noCommonVersion, "this node speaks versions \(minVersion) to \(maxVersion)")
+        }
+        guard hello.cluster.isEmpty || hello.cluster == cluster else {
+            return refusal(.otherCluster, "this is cluster \(cluster), not \(hello.cluster)")
+        }
+        return nil
+    }
+
+    private func refuse(_ code: HandshakeRefusal.Code, _ text: String) -> Decision { .refuse(refusal(code, text)) }
+
     /// Texts are clipped to what a refusal may carry, between characters.
-    private func refuse(_ code: HandshakeRefusal.Code, _ text: String) -> Decision {
+    private func refusal(_ code: HandshakeRefusal.Code, _ text: String) -> HandshakeRefusal {
         var clipped = text
         while clipped.utf8.count > 255 { clipped.removeLast() }
-        return .refuse(HandshakeRefusal(code: code, text: clipped))
+        return HandshakeRefusal(code: code, text: clipped)
     }
 }

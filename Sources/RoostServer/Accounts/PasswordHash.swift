@@ -1,6 +1,7 @@
 internal import Crypto
 internal import CryptoExtras
 internal import Foundation
+internal import RoostModel
 
 /// A password's scrypt hash (RFC 7914) as text: `scrypt$logN$r$p$salt$hash`, salt and hash in base64.
 struct PasswordHash: Sendable, Equatable {
@@ -52,18 +53,5 @@ extension PasswordHash: LosslessStringConvertible {
             !salt.isEmpty, hash.count == Self.hashBytes
         else { return nil }
         self.init(logN: logN, r: r, p: p, salt: Array(salt), hash: Array(hash))
-    }
-}
-
-enum ConstantTime {
-    /// Of a fixed length: comparing digests tells nothing of the length of a secret either.
-    static func digest(_ text: String) -> [UInt8] { Array(SHA256.hash(data: Array(text.utf8))) }
-
-    /// Takes as long for equal as for different texts of the same length.
-    static func equal(_ a: some Collection<UInt8>, _ b: some Collection<UInt8>) -> Bool {
-        guard a.count == b.count else { return false }
-        var difference: UInt8 = 0
-        for (x, y) in zip(a, b) { difference |= x ^ y }
-        return difference == 0
     }
 }

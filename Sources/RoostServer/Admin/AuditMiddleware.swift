@@ -4,6 +4,7 @@ internal import Logging
 internal import NIOConcurrencyHelpers
 internal import NIOHTTP1
 internal import RoostCluster
+internal import RoostModel
 package import RoostNode
 
 /// What a call has to say of itself in the audit log, beyond its path.

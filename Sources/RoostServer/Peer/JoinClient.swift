@@ -1,6 +1,7 @@
 package import NIOCore
 internal import NIOPosix
 internal import NIOTLS
+internal import RoostCluster
 internal import RoostModel
 package import RoostNode
 package import RoostProtocol
@@ -66,7 +67,7 @@ private final class JoinHandler: ChannelInboundHandler {
         self.hello = hello
         self.promise = promise
         self.isSecured = isSecured
-        exchange = secret.map { SecretExchange($0, dials: true) }
+        exchange = secret?.exchange(dials: true)
         exchange?.ownWord = .join(hello)
         isProven = secret == nil
     }

@@ -99,34 +99,18 @@ final class PeerLinks {
 
     func handshakeEnded() { handshakes -= 1 }
 
-    /// - Parameter looks: to a node that should dial this one: it is told an address only where that is news to it.
-    func hello(lane: PeerLane, looks: Bool = false) -> HandshakeHello? {
-        guard let identity = events?.identity(), var hello = rules()?.hello(lane: lane) else { return nil }
-        if looks, !identity.hasMoved { hello.address = "" }
-        return hello
-    }
-
-    func judge(_ hello: HandshakeHello, role: LinkRules.Role) -> LinkRules.Decision {
-        guard let rules = rules() else {
-            return .refuse(HandshakeRefusal(code: .malformed, text: "this node is going down"))
-        }
-        return rules.decide(hello, role: role, latestEpoch: links[hello.node]?.latestEpoch)
-    }
-
-    /// Nil where the node may be asked to take it in.
-    func judge(_ hello: JoinHello) -> HandshakeRefusal? {
+    /// Nil while this node is going down.
+    var knowledge: PeerHandshake.Knowledge? {
         guard let identity = events?.identity() else { return nil }
-        let versions = PeerFrameCodec.versions
-        guard max(hello.minVersion, versions.lowerBound) <= min(hello.maxVersion, versions.upperBound) else {
-            return HandshakeRefusal(
-                code: .noCommonVersion,
-                text: "this node speaks versions \(versions.lowerBound) to \(versions.upperBound)")
+        var rules = LinkRules(
+            cluster: identity.cluster, clusterID: identity.clusterID, node: identity.node, store: identity.store,
+            epoch: identity.epoch, minVersion: PeerFrameCodec.versions.lowerBound,
+            maxVersion: PeerFrameCodec.versions.upperBound, address: identity.address,
+            knownNodes: Array(identity.peers.keys))
+        rules.removedNodes = identity.removed
+        return PeerHandshake.Knowledge(rules: rules, hasMoved: identity.hasMoved) { [links] in
+            links[$0]?.latestEpoch
         }
-        guard hello.cluster.isEmpty || hello.cluster == identity.cluster else {
-            return HandshakeRefusal(
-                code: .otherCluster, text: "this is cluster \(identity.cluster), not \(hello.cluster)")
-        }
-        return nil
     }
 
     /// A lane has shaken hands.
@@ -151,17 +135,6 @@ final class PeerLinks {
     func found(_ hello: HandshakeHello) {
         guard hello.epoch >= links[hello.node]?.latestEpoch ?? 0, PeerLink.split(hello.address) != nil else { return }
         events?.found(hello.node, at: hello.address)
-    }
-
-    private func rules() -> LinkRules? {
-        guard let identity = events?.identity() else { return nil }
-        var rules = LinkRules(
-            cluster: identity.cluster, clusterID: identity.clusterID, node: identity.node, store: identity.store,
-            epoch: identity.epoch, minVersion: PeerFrameCodec.versions.lowerBound,
-            maxVersion: PeerFrameCodec.versions.upperBound, address: identity.address,
-            knownNodes: Array(identity.peers.keys))
-        rules.removedNodes = identity.removed
-        return rules
     }
 
     // MARK: Helpers

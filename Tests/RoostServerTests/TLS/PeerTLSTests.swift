@@ -216,7 +216,8 @@ import Testing
     @Test func whoIsSlowIsClosed() async throws {
         let ca = try TestAuthority()
         var limits = PeerLimits.test
-        limits.handshake = .milliseconds(200)
+        // Long enough for the link itself, also where others take the processors.
+        limits.handshake = .seconds(1)
         limits.maxHandshakes = 4
         try await pair((ca.peer("a"), ca.peer("b")), limits: limits) { a, b, _ in
             try await areLinked(a, b)
@@ -230,7 +231,7 @@ import Testing
             let loris = try await TestConnection.connect(port: b.port, prepare: ca.dialler(ca.issue("d")))
             for byte in hello(of: "d").readableBytesView {
                 guard (try? await loris.send(ByteBuffer(bytes: [byte]))) != nil else { break }
-                try await Task.sleep(for: .milliseconds(10))
+                try await Task.sleep(for: .milliseconds(25))
             }
             for connection in [silent, cut, truncated, loris] {
                 #expect(await connection.readToEnd().readableBytes < 8_192)
