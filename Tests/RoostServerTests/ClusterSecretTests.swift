@@ -150,7 +150,7 @@ import Testing
                 Issue.record("joined without a secret")
                 return
             }
-            #expect(refusal.reason.contains("no cluster secret") && !refusal.retry)
+            #expect(refusal.reason.contains("proves no cluster secret; it says: this node has no") && !refusal.retry)
         }
     }
 

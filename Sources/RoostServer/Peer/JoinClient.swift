@@ -108,8 +108,12 @@ private final class JoinHandler: ChannelInboundHandler {
         case .joined(let record, let ring) where isProven:
             promise.succeed(JoinGrant(record: record, ring: ring))
             context.close(promise: nil)
-        case .refuse(let refusal):
+        case .refuse(let refusal) where isProven || isSecured:
             end(RingRefusal(refusal.text, retry: refusal.code == .notTakenInNow), context)
+        case .refuse(let refusal):
+            // Whoever answers there may say so: it is quoted, and not taken for the cluster's word.
+            let reason = "what answers there proves no cluster secret; it says: \(refusal.text)"
+            end(RingRefusal(reason, retry: false), context)
         default: end(RingRefusal("a handshake out of order", retry: false), context)
         }
     }
