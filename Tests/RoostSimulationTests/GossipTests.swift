@@ -65,6 +65,12 @@ import Testing
         #expect(report.failures.isEmpty)
     }
 
+    @Test("a join costs each of the others a few kB, and not the more the more they are")
+    func join() throws {
+        let report = GossipScenario.storm.run(GossipOptions(nodes: 60, seed: 4), effort(samples: 1, seconds: 1))
+        #expect(try value(report, "join_bytes") < 60 * 7_000)
+    }
+
     @Test("every frame is what its bytes say, and a seed is a run")
     func codecs() {
         func run() -> (GossipTraffic, [String]) {

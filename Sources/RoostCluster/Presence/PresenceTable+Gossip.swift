@@ -35,8 +35,10 @@ extension PresenceTable {
         if limits.planted.contains(.digestsIgnored) { return }
         for digest in digests.prefix(limits.maxParts) where digest.node != me {
             // Of a node that is hidden only its own word counts: nobody else could bring its entries anyway.
-            if digest.node != sender, let known = find(digest.node), !parts[known].isVisible { continue }
-            guard let index = part(of: digest.node, epoch: digest.epoch, into: &actions) else { continue }
+            let known = find(digest.node)
+            if digest.node != sender, let known, !parts[known].isVisible { continue }
+            let same = known.flatMap { parts[$0].epoch == digest.epoch ? $0 : nil }
+            guard let index = same ?? part(of: digest.node, epoch: digest.epoch, into: &actions) else { continue }
             if digest.version > parts[index].version { request(index: index, now: now, into: &actions) }
         }
     }
@@ -62,15 +64,15 @@ extension PresenceTable {
 
     func find(_ node: NodeID) -> Int? {
         let index = position(of: node)
-        return index < parts.count && parts[index].node == node ? index : nil
+        return index < partNodes.count && partNodes[index] == node ? index : nil
     }
 
     private func position(of node: NodeID) -> Int {
         var low = 0
-        var high = parts.count
+        var high = partNodes.count
         while low < high {
             let middle = (low + high) / 2
-            if parts[middle].node < node { low = middle + 1 } else { high = middle }
+            if partNodes[middle] < node { low = middle + 1 } else { high = middle }
         }
         return low
     }
@@ -79,9 +81,10 @@ extension PresenceTable {
     private mutating func part(of node: NodeID, epoch: Epoch, into actions: inout [Action]) -> Int? {
         guard node != me else { return nil }
         let index = position(of: node)
-        guard index < parts.count, parts[index].node == node else {
+        guard index < parts.count, partNodes[index] == node else {
             guard parts.count < limits.maxParts else { return nil }
             parts.insert(PresencePart(node: node, epoch: epoch), at: index)
+            partNodes.insert(node, at: index)
             return index
         }
         guard epoch != parts[index].epoch else { return index }

@@ -90,6 +90,7 @@ extension PresenceTable {
             if !part.table.isConsistent { broken.append("\(me): entries of \(part.node) are inconsistent") }
             if part.node == me { broken.append("\(me): holds its own part twice") }
         }
+        if partNodes != parts.map(\.node) { broken.append("\(me): nodes are not those of the parts") }
         for (a, b) in zip(parts, parts.dropFirst()) where !(a.node < b.node) {
             broken.append("\(me): parts are out of order")
         }

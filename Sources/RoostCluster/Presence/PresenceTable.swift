@@ -68,6 +68,8 @@ package struct PresenceTable: Sendable {
     private var nextEcho: UInt64?
     /// The others' parts, sorted by node.
     var parts: [PresencePart] = []
+    /// Of the parts: what is searched lies close together.
+    var partNodes: [NodeID] = []
     /// Nodes whose parts went on of late, the newest last, and whose turn it is among all.
     var fresh: [NodeID] = []
     var turn = 0

@@ -2,7 +2,7 @@ internal import RoostModel
 internal import RoostProtocol
 
 /// The other members, sorted by id. What is asked at every message (how many are active, who is silent, which suspicion
-/// runs out next) is kept, not searched for.
+/// runs out next, a hash of all) is kept, not searched for.
 struct MemberTable: Sendable {
     struct Record: Sendable {
         var state: MemberState
@@ -10,6 +10,10 @@ struct MemberTable: Sendable {
         var suspicion: Suspicion?
     }
     private(set) var records: [Record] = []
+    /// Of the records: what is searched lies close together.
+    private var nodes: [NodeID] = []
+    /// The sum of the hashes of all that were heard of.
+    private(set) var hash: UInt64 = 0
     /// Members that take part, this node left out.
     private(set) var activeCount = 0
     /// Suspects with a suspicion, sorted.
@@ -25,12 +29,12 @@ struct MemberTable: Sendable {
     /// The position of a node, or where it would stand.
     private func position(of node: NodeID) -> (index: Int, found: Bool) {
         var low = 0
-        var high = records.count
+        var high = nodes.count
         while low < high {
             let middle = (low + high) / 2
-            if records[middle].state.node < node { low = middle + 1 } else { high = middle }
+            if nodes[middle] < node { low = middle + 1 } else { high = middle }
         }
-        return (low, low < records.count && records[low].state.node == node)
+        return (low, low < nodes.count && nodes[low] == node)
     }
 
     subscript(node: NodeID) -> Record? {
@@ -53,6 +57,7 @@ struct MemberTable: Sendable {
             records[index] = record
         } else {
             records.insert(record, at: index)
+            nodes.insert(state.node, at: index)
         }
         count(record, by: 1)
         suspicionChanged(to: suspicion)
@@ -62,6 +67,7 @@ struct MemberTable: Sendable {
         let (index, found) = position(of: node)
         guard found else { return }
         let former = records.remove(at: index)
+        nodes.remove(at: index)
         count(former, by: -1)
         suspicionChanged(to: nil)
     }
@@ -69,6 +75,7 @@ struct MemberTable: Sendable {
     private mutating func count(_ record: Record, by difference: Int) {
         let node = record.state.node
         if record.state.isActive { activeCount += difference }
+        if record.state.isHeard { hash = difference > 0 ? hash &+ record.state.hash : hash &- record.state.hash }
         if record.suspicion != nil { suspects.change(node, isThere: difference > 0) }
         if record.state.isSilent { silent.change(node, isThere: difference > 0) }
     }
@@ -126,6 +133,10 @@ struct MemberTable: Sendable {
     func checkInvariants() -> [String] {
         var broken: [String] = []
         if activeCount != records.count(where: { $0.state.isActive }) { broken.append("active members are miscounted") }
+        if nodes != records.map(\.state.node) { broken.append("nodes are not those of the records") }
+        if hash != records.reduce(0, { $1.state.isHeard ? $0 &+ $1.state.hash : $0 }) {
+            broken.append("the hash is not that of all")
+        }
         if silent != nodes(where: \.isSilent) { broken.append("silent members are not those that are silent") }
         if suspects != records.filter({ $0.suspicion != nil }).map(\.state.node) {
             broken.append("suspects are not those under suspicion")

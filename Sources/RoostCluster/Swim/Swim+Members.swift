@@ -13,6 +13,7 @@ extension Swim {
         allowed = Set(list.map(\.node))
         for node in unlisted(in: list.map(\.node)) {
             members.remove(node)
+            lives[node] = nil
             queue.remove(node)
             probes.removeAll { $0.target == node }
             relays.removeAll { $0.target == node || $0.requester == node }

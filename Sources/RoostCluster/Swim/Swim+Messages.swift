@@ -6,6 +6,7 @@ extension Swim {
     mutating func receive(_ message: SwimMessage, from: NodeID, now: UInt64, into actions: inout [Action]) {
         guard from != own.node else { return }
         hearAgain(now: now)
+        if let epoch = members.state(of: from)?.epoch, lives[from] != epoch { lives[from] = epoch }
         // Who is wrong about this node hears so directly, and not only by gossip, which it may not be part of yet.
         let isWrong = message.rumours.contains { $0.node == own.node && own.isSuperseding($0) }
         for rumour in message.rumours.prefix(timing.maxMembers) {
@@ -76,13 +77,14 @@ extension Swim {
     ) {
         guard node != own.node else { return }
         // Of a known epoch the link proves nothing that the node could not say itself, by refuting.
-        let isNews = epoch > members.state(of: node)?.epoch ?? 0
-        if isNews {
+        if epoch > members.state(of: node)?.epoch ?? 0 {
             let rumour = MemberRumour(node: node, epoch: epoch, incarnation: 0, status: .alive, address: address)
             hear(rumour, from: node, now: now, into: &actions)
         }
-        // A newcomer asks, the others wait to be asked: or each of them would send it all that it knows.
-        let asks = !isNews || exchangesHeard < timing.exchangeBurst
+        // A newcomer asks, the others wait to be asked, whether or not they have heard of it: or each of them would send
+        // it all that it knows.
+        let isBack = lives[node] == epoch
+        let asks = isBack || exchangesHeard < timing.exchangeBurst
         if !asks || !exchange(with: node, into: &actions) {
             sendFreePing(to: node, introducing: true, into: &actions)
         }

@@ -70,6 +70,8 @@ package struct Swim: Sendable {
     var nextGossip: UInt64
     /// Full exchanges that may be begun now because links come up or dead members are back.
     var exchangeTokens: Int
+    /// In which life of a member this node heard it itself, over a link with it.
+    var lives: [NodeID: Epoch] = [:]
     /// Full exchanges heard so far: a newcomer asks for some, later ones are for repair.
     var exchangesHeard = 0
     /// When unheard members of `cluster.json` count as dead; nil once it was done.
@@ -142,9 +144,7 @@ package struct Swim: Sendable {
     package var activeCount: Int { members.activeCount + 1 }
 
     /// Of all that were heard of, this one included: the same where the same is known.
-    package var membersHash: UInt64 {
-        members.records.reduce(own.hash) { $1.state.isHeard ? $0 &+ $1.state.hash : $0 }
-    }
+    package var membersHash: UInt64 { members.hash &+ own.hash }
 
     /// When the next `tick` is due; nil once this node has left.
     package var nextDeadline: UInt64? {

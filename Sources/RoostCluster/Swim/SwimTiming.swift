@@ -32,11 +32,12 @@ package struct SwimTiming: Sendable, Equatable {
     package var gossipFanout = 3
     /// A rumour is sent at most this times ln(n + 1) times, rounded up (SWIM §4.1, λ): 5 times among 3, 12 among 50.
     package var retransmitFactor = 3
-    /// A full exchange with a random member: heals what gossip missed. 30 s: 50 nodes of 60 bytes cost 200 bytes/s.
+    /// A random member is told a hash of all members, and begins a full exchange if it knows other ones: heals what
+    /// gossip missed. 30 s: memberlist's.
     package var exchangePeriod: UInt64 = 30_000_000_000
-    /// Full exchanges begun in a row because links come up or dead members return, and asked for by a newcomer; one
-    /// more per probe period. 3: one of them is lost or meets a node that knows little, and n of them at once would be
-    /// n² rumours.
+    /// Full exchanges begun in a row, because links come back, dead members return or others know other members, and
+    /// asked for by a newcomer; one more per probe period. 3: one of them is lost or meets a node that knows little, and
+    /// n of them at once would be n² rumours.
     package var exchangeBurst = 3
     /// One random dead or never heard member is pinged per this time, so that the halves of a healed network meet: a
     /// probe period, since they should be one within two.

@@ -493,6 +493,26 @@ struct SwimRuleTests {
         #expect(bench.sent.filter { $0.message.body == .exchange(reply: true) }.count == 3)
     }
 
+    @Test("so is who has a link back, but not who begins a life, though gossip has told of it before")
+    func linkBack() {
+        var bench = Bench(others: 5)
+        let others = (2...6).map { NodeID("n\($0)") }
+        for node in others { bench.feed(.received(SwimMessage(body: .exchange(reply: false)), from: node)) }
+        bench.run(for: 2 * seconds)
+        _ = bench.take()
+        bench.hear(rumour("n3", .alive, epoch: 11))
+        bench.feed(.linkUp("n3", epoch: 11, address: "h"))
+        bench.feed(.linkUp("n2", epoch: 10, address: "h"))
+        let asked = bench.sent.filter { $0.message.body == .exchange(reply: true) }
+        #expect(asked.map(\.to) == ["n2"])
+        #expect(bench.sent.contains { $0.to == "n3" && $0.message.rumours.contains { $0.node == "n1" } })
+        _ = bench.take()
+        bench.feed(.received(SwimMessage(body: .ping(sequence: 1)), from: "n3"))
+        _ = bench.take()
+        bench.feed(.linkUp("n3", epoch: 11, address: "h"))
+        #expect(bench.sent.map(\.message.body) == [.exchange(reply: true)])
+    }
+
     @Test("a full exchange is answered in kind, once")
     func exchange() {
         var bench = Bench()
