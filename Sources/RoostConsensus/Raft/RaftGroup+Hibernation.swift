@@ -91,12 +91,22 @@ extension RaftGroup {
         } else if leader?.node == node, !(isHibernating && options.planted.contains(.sleepsOn)) {
             wake(now, &actions)
             isLeaderLost = true
-            // Early, but not all at the same moment.
-            let spread = generator.next() % max(1, options.heartbeatInterval)
-            let early = now + spread + (isDraining ? 2 * options.electionTimeout : 0)
+            // Early, but one after the other.
+            let wait = turn * options.heartbeatInterval + generator.next() % max(1, options.heartbeatInterval / 8)
+            let early = now + wait + (isDraining ? 2 * options.electionTimeout : 0)
             electionDeadline = min(electionDeadline ?? early, early)
         }
     }
+
+    /// How many of the others campaign before this one where the leader is lost. All know the same order, which is another
+    /// for each partition: two that stand at the same moment split the votes, and neither is elected before the next
+    /// attempt.
+    private var turn: UInt64 {
+        let own = place(of: me.node)
+        return UInt64(peers.count { $0.isVoter && $0.isReachable && place(of: $0.peer.node) < own })
+    }
+
+    private func place(of node: NodeID) -> UInt64 { StableHash.mix(StableHash.of(node.name) ^ UInt64(id.value)) }
 
     mutating func found(_ node: NodeID, _ now: UInt64, _ actions: inout [Action]) {
         unreachable.removeAll { $0 == node }

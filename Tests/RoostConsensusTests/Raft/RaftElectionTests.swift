@@ -167,6 +167,20 @@ import Testing
         #expect(lab[2].group.role == .leader || lab[3].group.role == .leader)
     }
 
+    /// Or each would have voted for itself when the other asks, and both would wait for the next attempt.
+    @Test func thoseWhoAreLeftCampaignOneAfterTheOther() {
+        var lab = RaftLab(voters: 5)
+        lab.elect(1)
+        lab.run(milliseconds: 200)
+        lab.isolate(1)
+        for number in 2...5 { lab.receive(number, .peerUnreachable("n1")) }
+        let dues = (2...5).compactMap { lab[$0].group.nextDeadline }.sorted()
+        #expect(dues.count == 4)
+        let interval = lab.options.heartbeatInterval
+        #expect(dues.first.map { $0 < lab.now + interval / 8 } == true)
+        for (sooner, later) in zip(dues, dues.dropFirst()) { #expect(later - sooner >= interval / 2) }
+    }
+
     @Test func aBrokenLinkOfOneFollowerDoesNotUnseatTheLeader() {
         var lab = RaftLab(voters: 3)
         lab.elect(1)
