@@ -12,6 +12,8 @@ final class BenchLoop: @unchecked Sendable {
     let eventLoop: any EventLoop
     let settings: BenchSettings
     var connections: [BenchConnection] = []
+    /// Those to which time brings something: idle ones hear nothing that is to be acknowledged.
+    private var chatting: [BenchConnection] = []
     var progress = BenchProgress()
     private(set) var deliveryLatency = Histogram<UInt64>(numberOfSignificantValueDigits: .three)
     private(set) var acceptLatency = Histogram<UInt64>(numberOfSignificantValueDigits: .three)
@@ -40,6 +42,7 @@ final class BenchLoop: @unchecked Sendable {
     func open(_ endpoints: [BenchPlan.Endpoint]) {
         let more = endpoints.map { BenchConnection(endpoint: $0, loop: self) }
         connections += more
+        chatting += more.filter { $0.endpoint.role != .idle }
         progress.endpoints = connections.count
         for connection in more { requestDial(connection) }
         guard ticker == nil else { return }
@@ -69,7 +72,7 @@ final class BenchLoop: @unchecked Sendable {
 
     private func tick() {
         let now = Self.now
-        for connection in connections { connection.tick(now: now) }
+        for connection in chatting { connection.tick(now: now) }
     }
 
     func startSending(now: UInt64) {
