@@ -34,8 +34,10 @@ struct SimulateCommand: AsyncParsableCommand {
     var virtualSeconds: UInt64 = 300
     @Option(help: "For figures: messages lost, per cent; a list, as 0,1,10.")
     var loss = "0"
-    @Option(help: "For figures: changes, deaths and cuts that are timed.")
+    @Option(help: "For figures: changes and deaths that are timed.")
     var samples = 100
+    @Option(help: "For figures: cuts of each shape that are timed (default: a tenth of the samples).")
+    var cuts: Int?
     @Option(help: "For the scenario memory: devices in the presence table.")
     var devices = 1_000_000
     @Option(help: "Child processes (default: one for each processor).")
@@ -106,11 +108,13 @@ struct SimulateCommand: AsyncParsableCommand {
             throw Failure("--loss must be a list of per cents from 0 to 50", .usage)
         }
         guard (1...100_000).contains(samples) else { throw Failure("--samples must be 1 to 100000", .usage) }
+        guard (0...100_000).contains(cuts ?? 0) else { throw Failure("--cuts must be 0 to 100000", .usage) }
         guard (1...6_048_000).contains(virtualSeconds) else {
             throw Failure("--virtual-seconds must be 1 to 6048000", .usage)
         }
         var effort = GossipScenario.Effort()
         effort.samples = samples
+        effort.cuts = cuts
         effort.quietSeconds = virtualSeconds
         return GossipRuns(
             scenario: scenario, nodes: counts, losses: losses, seed: seed ?? 1, effort: effort, json: json)

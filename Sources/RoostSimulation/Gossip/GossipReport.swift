@@ -51,8 +51,10 @@ package enum GossipScenario: String, Sendable, CaseIterable {
 
     /// How much of it is run.
     package struct Effort: Sendable {
-        /// Changes, deaths and cuts of each kind.
+        /// Changes and deaths of each kind.
         package var samples = 100
+        /// Cuts of each shape; nil: a tenth of that, one at least.
+        package var cuts: Int?
         /// Without faults but loss, in search of false deaths; idle; under changes.
         package var quietSeconds: UInt64 = 300
         package var changesPerSecond: UInt64 = 1_000

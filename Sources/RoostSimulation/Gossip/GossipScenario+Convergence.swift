@@ -5,14 +5,16 @@ extension GossipCluster {
     mutating func converge(_ effort: GossipScenario.Effort, into report: inout GossipReport) {
         guard options.nodes > 1 else { return }
         convergeWithoutCuts(samples: effort.samples, into: &report)
+        let cuts = effort.cuts ?? max(1, effort.samples / 10)
+        guard cuts > 0 else { return }
         for shape in GossipCut.allCases where options.nodes >= shape.leastNodes {
-            let times = heal(shape, samples: max(1, effort.samples / 10))
+            let times = heal(shape, samples: cuts)
             report.add("heal_\(shape.rawValue)", "healed after \(shape.text)", times: times)
         }
         // Of which nothing is seen but messages that arrive again.
         tearsLinks = false
         let silent = GossipCut.allCases.filter { options.nodes >= $0.leastNodes }.flatMap { shape in
-            heal(shape, samples: max(1, effort.samples / 10))
+            heal(shape, samples: cuts)
         }
         tearsLinks = options.tearsLinks
         report.add("heal_silent", "healed after any of these, no link torn", times: silent)
