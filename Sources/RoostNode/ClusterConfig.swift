@@ -41,7 +41,7 @@ package struct ClusterConfig: Sendable, Equatable {
         package var handshakeMilliseconds = 10_000
         package var maxConnections = 100_000
         /// Sessions that a node opens; those beyond are told when to come back.
-        package var maxSessionOpensPerSecond = 400
+        package var maxSessionOpensPerSecond = 250
         /// Unacknowledged messages per session.
         package var window = 256
         /// Sends of one session not yet answered; beyond it the session's socket is not read.
@@ -82,7 +82,7 @@ package struct ClusterConfig: Sendable, Equatable {
         /// The highest, unconfirmed, as a multiple of the lowest.
         package var suspicionCeiling = 4
         package var gossipMilliseconds = 100
-        /// Between two full exchanges of a node.
+        /// Between two summaries of what a node knows of members, each to a random other node.
         package var exchangeSeconds = 30
         /// Unanswered that long, a proposal is sent again, to the leader as known then.
         package var proposalRetryMilliseconds = 500
