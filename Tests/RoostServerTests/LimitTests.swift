@@ -149,6 +149,17 @@ import Testing
         #expect(gate.enter(a, now: 2 * second) == .entered)
     }
 
+    /// Beyond a limit, where it takes a handshake to say so.
+    @Test func refusalsAreBoundedInNumberAndRate() throws {
+        let gate = gate(0)
+        let second: UInt64 = 1_000_000_000
+        for _ in 0..<64 { #expect(gate.beginRefusal(now: second)) }
+        #expect(!gate.beginRefusal(now: 9 * second))
+        for _ in 0..<64 { gate.endRefusal() }
+        #expect(!gate.beginRefusal(now: second) && gate.beginRefusal(now: second + second / 64))
+        #expect(gate.open == 0)
+    }
+
     @Test func addressesAreWhatTheyAre() throws {
         for text in ["127.8.9.1", "::1", "::ffff:127.0.0.1"] {
             #expect(try address(text).isLoopback, "\(text)")

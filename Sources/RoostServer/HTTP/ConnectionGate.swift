@@ -12,6 +12,8 @@ package struct ConnectionLimits: Sendable {
     package var newPerSecond = 0
     /// Whether the two hold on loopback, where a proxy makes all connections.
     package var includesLoopback = false
+    /// Of those beyond, where the port speaks TLS: so many at once, and so many a second, shake hands to be told so.
+    package var refusals = 64
 
     package init(total: Int) { self.total = total }
 
@@ -40,6 +42,8 @@ final class ConnectionGate: Sendable {
         var open = 0
         var byAddress: [ClientAddress: Int] = [:]
         var handshakes: BucketTable<ClientAddress>
+        var refusing = 0
+        var refusals = TokenBucket()
     }
 
     private let limits: ConnectionLimits
@@ -81,6 +85,18 @@ final class ConnectionGate: Sendable {
         }
     }
 
+    /// Whether one that was refused shakes hands to hear it, which costs more than a plain answer; `endRefusal` must follow.
+    func beginRefusal(now: UInt64) -> Bool {
+        guard let rate = RateLimit(limits.refusals) else { return false }
+        return state.withLockedValue { state in
+            guard state.refusing < limits.refusals, state.refusals.take(rate, now: now) == nil else { return false }
+            state.refusing += 1
+            return true
+        }
+    }
+
+    func endRefusal() { state.withLockedValue { $0.refusing -= 1 } }
+
     private func isCounted(_ address: ClientAddress) -> Bool {
         (limits.perAddress > 0 || limits.newPerSecond > 0) && (limits.includesLoopback || !address.isLoopback)
     }
@@ -106,4 +122,17 @@ final class OverloadedHandler: ChannelInboundHandler {
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {}
+}
+
+/// The same to one that has shaken hands over TLS: it is answered once it has asked.
+struct OverloadedService: HTTPService {
+    let retryAfter: Int
+
+    func answer(_ call: HTTPCall) async -> HTTPAnswer {
+        var problem = Problem.unavailable("too many connections")
+        problem.retryAfterSeconds = retryAfter
+        var reply = problem.reply
+        reply.closes = true
+        return .reply(reply)
+    }
 }

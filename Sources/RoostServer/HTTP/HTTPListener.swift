@@ -36,13 +36,18 @@ package final class HTTPListener: Sendable {
                 channel.eventLoop.makeCompletedFuture {
                     let address = ClientAddress(channel.remoteAddress)
                     let now = NIODeadline.now().uptimeNanoseconds
-                    if case .refused(let retryAfter) = gate.enter(address, now: now) {
-                        // To say so inside of TLS would cost more than to serve.
-                        guard tls == nil else { throw ChannelError.operationUnsupported }
+                    var (service, limits) = (service, limits)
+                    switch gate.enter(address, now: now) {
+                    case .entered: channel.closeFuture.whenComplete { _ in gate.leave(address) }
+                    case .refused(let retryAfter) where tls == nil:
                         return try channel.pipeline.syncOperations.addHandler(
                             OverloadedHandler(retryAfter: retryAfter))
+                    case .refused(let retryAfter):
+                        guard gate.beginRefusal(now: now) else { throw ChannelError.operationUnsupported }
+                        channel.closeFuture.whenComplete { _ in gate.endRefusal() }
+                        service = OverloadedService(retryAfter: retryAfter)
+                        limits.bodyMilliseconds = limits.headMilliseconds
                     }
-                    channel.closeFuture.whenComplete { _ in gate.leave(address) }
                     var decoding = NIOHTTPDecoderLimitConfiguration()
                     decoding.maxHeaderFieldSize = 16_384
                     decoding.maxHeaderListSize = 32_768

@@ -24,7 +24,7 @@ struct TestServer {
     static func run(
         node: FakeNode = FakeNode(), separateCore: Bool = false, adminTokens: [(name: String, token: String)] = [],
         limits: HTTPLimits = HTTPLimits(headMilliseconds: 30_000, maxBody: 1_024), maxConnections: Int = 100,
-        tls: ListenerTLS? = nil,
+        refusals: Int = 64, tls: ListenerTLS? = nil,
         logger: Logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
         _ body: (TestServer) async throws -> Void
     ) async throws {
@@ -33,6 +33,7 @@ struct TestServer {
         let core = separateCore ? group.next() : loop
         var connections = ConnectionLimits(node.configuration.limits)
         connections.total = maxConnections
+        connections.refusals = refusals
         let passwords = PasswordHasher(
             logN: 4, threads: 1, maxQueued: node.configuration.security.maxQueuedPasswordChecks)
         let tokens = TokenAuthority(node: node)

@@ -94,28 +94,49 @@ import Testing
     }
 
     private func serving(
-        headMilliseconds: Int, maxConnections: Int, _ body: (TestServer) async throws -> Void
+        headMilliseconds: Int, maxConnections: Int, refusals: Int = 64,
+        _ body: (TestServer, TestAuthority) async throws -> Void
     ) async throws {
         let ca = try TestAuthority()
         let files = try ca.issue("127.0.0.1")
         let tls = try ListenerTLS(certificate: files.certificate, key: files.key)
         try await TestServer.run(
             limits: HTTPLimits(headMilliseconds: headMilliseconds, maxBody: 1_024), maxConnections: maxConnections,
-            tls: tls, body)
+            refusals: refusals, tls: tls
+        ) { try await body($0, ca) }
     }
 
-    @Test func beyondTheLimitAConnectionEndsAtOnce() async throws {
-        try await serving(headMilliseconds: 100_000, maxConnections: 1) { server in
+    @Test func oneTooManyIsToldWhenToComeAgain() async throws {
+        try await serving(headMilliseconds: 100_000, maxConnections: 1) { server, ca in
             let first = try await server.connect()
             while server.client.openConnections == 0 { try await Task.sleep(for: .milliseconds(1)) }
-            let second = try await server.connect()
-            #expect(await second.readToEnd().readableBytes == 0)
+            let refused = try await connect(server.client.port, ca.local, [])
+            #expect(refused.text.contains("HTTP/1.1 503") && refused.text.contains("retry-after: "))
+            #expect(server.client.openConnections == 1)
             await first.close()
         }
     }
 
+    @Test func ofThoseToldOnlySoManyAreThereAtOnce() async throws {
+        try await serving(headMilliseconds: 100_000, maxConnections: 1, refusals: 2) { server, _ in
+            let first = try await server.connect()
+            while server.client.openConnections == 0 { try await Task.sleep(for: .milliseconds(1)) }
+            let silent = [try await server.connect(), try await server.connect()]
+            let beyond = try await server.connect()
+            #expect(await beyond.readToEnd().readableBytes == 0)
+            for connection in [first] + silent { await connection.close() }
+        }
+    }
+
+    @Test func whoIsToldShakesHandsInTime() async throws {
+        try await serving(headMilliseconds: 300, maxConnections: 0) { server, _ in
+            let silent = try await server.connect()
+            #expect(await silent.readToEnd().readableBytes == 0)
+        }
+    }
+
     @Test func whoShakesNoHandsIsNotWaitedFor() async throws {
-        try await serving(headMilliseconds: 300, maxConnections: 10) { server in
+        try await serving(headMilliseconds: 300, maxConnections: 10) { server, _ in
             let silent = try await server.connect()
             #expect(await silent.readToEnd().readableBytes == 0)
         }
