@@ -23,6 +23,7 @@ let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto"
 let deque: Target.Dependency = .product(name: "DequeModule", package: "swift-collections")
 let ordered: Target.Dependency = .product(name: "OrderedCollections", package: "swift-collections")
 let nioSSL: Target.Dependency = .product(name: "NIOSSL", package: "swift-nio-ssl")
+let nioTLS: Target.Dependency = .product(name: "NIOTLS", package: "swift-nio")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 
 let package = Package(
@@ -75,8 +76,7 @@ let package = Package(
             dependencies: [
                 "RoostModel", "RoostProtocol", "RoostCluster", "RoostConsensus", "RoostStorage", "RoostNode", nioCore,
                 nioPosix, nioHTTP1, nioConcurrency, nioSSL, logging, crypto,
-                .product(name: "NIOTLS", package: "swift-nio"),
-                .product(name: "X509", package: "swift-certificates"),
+                nioTLS, .product(name: "X509", package: "swift-certificates"),
                 .product(name: "SwiftASN1", package: "swift-asn1"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),
@@ -92,7 +92,7 @@ let package = Package(
         .target(
             name: "RoostClient",
             dependencies: [
-                "RoostModel", "RoostProtocol", nioCore, nioPosix, nioHTTP1, nioWebSocket, nioSSL,
+                "RoostModel", "RoostProtocol", nioCore, nioPosix, nioHTTP1, nioWebSocket, nioSSL, nioTLS,
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
             ], swiftSettings: settings),
         .executableTarget(
@@ -150,7 +150,7 @@ let package = Package(
         .testTarget(
             name: "RoostCLITests",
             dependencies: [
-                "RoostModel", "RoostProtocol", "RoostNode", "RoostServer", "RoostClient", "RoostCLI", nioCore,
+                "RoostModel", "RoostProtocol", "RoostNode", "RoostServer", "RoostClient", "RoostCLI", nioCore, nioPosix,
             ],
             swiftSettings: settings),
         .testTarget(name: "RoostTidyTests", swiftSettings: settings),

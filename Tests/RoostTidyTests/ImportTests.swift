@@ -35,8 +35,8 @@ import Testing
         (
             "RoostClient", ["RoostModel", "RoostProtocol"],
             [
-                "NIOCore", "NIOPosix", "NIOHTTP1", "NIOWebSocket", "NIOSSL", "AsyncHTTPClient", "Logging", "Foundation",
-                "Dispatch", "Synchronization",
+                "NIOCore", "NIOPosix", "NIOHTTP1", "NIOWebSocket", "NIOSSL", "NIOTLS", "AsyncHTTPClient", "Logging",
+                "Foundation", "Dispatch", "Synchronization",
             ]
         ),
         (

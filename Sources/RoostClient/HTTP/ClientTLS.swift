@@ -26,9 +26,12 @@ public final class ClientTLS: Sendable {
         self.configuration = configuration
     }
 
-    func handler(for host: String) throws -> NIOSSLClientHandler {
-        // An address is no server name; the certificate must have it all the same.
-        let isAddress = (try? SocketAddress(ipAddress: host, port: 0)) != nil
-        return try NIOSSLClientHandler(context: context, serverHostname: isAddress ? nil : host)
+    func handler(for server: ServerAddress) throws -> NIOSSLClientHandler {
+        try NIOSSLClientHandler(context: context, serverHostname: server.serverName)
     }
+}
+
+extension ServerAddress {
+    /// An address is no server name; the certificate must have it all the same.
+    var serverName: String? { (try? SocketAddress(ipAddress: host, port: 0)) == nil ? host : nil }
 }

@@ -52,7 +52,7 @@ package struct HTTPTransport: Sendable {
                 // The outcome of what a 503 refused is unknown: only what is safe twice is asked again.
                 guard repeatable else { return answer }
             } catch {
-                failure = RoostError(.unreachable, "\(server): \(Self.describe(error))", retryable: true)
+                failure = RoostError(.unreachable, "\(server): \(await describe(error, of: server))", retryable: true)
                 guard repeatable || Self.neverSent(error), !Task.isCancelled else { throw failure }
             }
         }
@@ -76,6 +76,12 @@ package struct HTTPTransport: Sendable {
         if let error = error as? IOError { return error.errnoCode == ECONNREFUSED }
         guard let error = error as? HTTPClientError else { return false }
         return error == .connectTimeout
+    }
+
+    private func describe(_ error: any Error, of server: ServerAddress) async -> String {
+        let isCertificate = TLSTrouble.isCertificate(error)
+        let shown = isCertificate ? await ClientTLS.certificate(of: server, on: client.eventLoopGroup) : nil
+        return TLSTrouble.text(error, host: server.host, leaf: shown) ?? Self.describe(error)
     }
 
     private static func describe(_ error: any Error) -> String {

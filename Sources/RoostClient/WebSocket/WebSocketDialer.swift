@@ -2,6 +2,7 @@ internal import Foundation
 package import NIOCore
 internal import NIOHTTP1
 internal import NIOPosix
+internal import NIOSSL
 internal import NIOWebSocket
 
 /// Why there is no WebSocket.
@@ -88,7 +89,7 @@ package enum WebSocketDialer {
         let bound = NIOLoopBound(asking, eventLoop: channel.eventLoop)
         if request.server.isSecure {
             guard let tls = request.tls else { throw DialError.unreachable("\(request.server): no TLS is set up") }
-            try channel.pipeline.syncOperations.addHandler(tls.handler(for: request.server.host))
+            try channel.pipeline.syncOperations.addHandler(tls.handler(for: request.server))
         }
         try channel.pipeline.syncOperations.addHTTPClientHandlers(
             // The first frames often come in one packet with the answer to the upgrade.
@@ -191,7 +192,11 @@ private final class UpgradeRequestHandler: ChannelInboundHandler, RemovableChann
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        if head == nil { upgraded.fail(DialError.unreachable(WebSocketDialer.describe(error))) }
+        if head == nil {
+            let shown = try? context.pipeline.syncOperations.handler(type: NIOSSLHandler.self).peerCertificate
+            let trouble = TLSTrouble.text(error, host: request.server.host, leaf: shown)
+            upgraded.fail(DialError.unreachable(trouble ?? WebSocketDialer.describe(error)))
+        }
         context.close(promise: nil)
     }
 }
