@@ -140,6 +140,7 @@ let package = Package(
             dependencies: [
                 "RoostModel", "RoostProtocol", "RoostCluster", "RoostStorage", "RoostNode", "RoostServer", nioCore,
                 nioPosix, nioHTTP1, nioConcurrency, nioSSL, logging, crypto,
+                .product(name: "NIOEmbedded", package: "swift-nio"),
             ], swiftSettings: settings),
         .testTarget(
             name: "RoostClientTests",

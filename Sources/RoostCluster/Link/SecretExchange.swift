@@ -1,5 +1,5 @@
 internal import NIOCore
-package import RoostModel
+internal import RoostModel
 package import RoostProtocol
 
 /// Knows the cluster's secret, and makes proofs of that.

@@ -168,24 +168,3 @@ extension Node {
         _ = context.after(milliseconds: 300) { [weak self] in self?.onCore { if !$0.isStopped { $0.onLeft() } } }
     }
 }
-
-/// What a blank node is given that is taken in.
-package struct JoinGrant: Sendable, Equatable {
-    package var record: FoundingRecord
-    package var ring: Ring
-    package init(record: FoundingRecord, ring: Ring) {
-        self.record = record
-        self.ring = ring
-    }
-}
-
-package struct RingRefusal: Error, Sendable, Equatable {
-    /// One line for the operator.
-    package var reason: String
-    /// It may be otherwise in a while.
-    package var retry: Bool
-    package init(_ reason: String, retry: Bool) {
-        self.reason = reason
-        self.retry = retry
-    }
-}

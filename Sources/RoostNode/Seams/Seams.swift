@@ -1,7 +1,6 @@
 package import NIOCore
 package import RoostModel
 package import RoostProtocol
-import RoostStorage
 
 /// Time and later, injected. All of a node's callbacks run on its core executor.
 package protocol NodeClock: AnyObject, Sendable {

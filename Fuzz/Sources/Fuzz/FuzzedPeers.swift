@@ -1,0 +1,1 @@
+../../../Tests/RoostServerTests/Fuzzing/FuzzedPeers.swift

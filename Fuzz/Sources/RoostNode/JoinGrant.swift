@@ -1,0 +1,1 @@
+../../../Sources/RoostNode/Ring/JoinGrant.swift

@@ -1,0 +1,1 @@
+../../../Sources/RoostNode/Seams/Seams.swift

@@ -1,0 +1,1 @@
+../../../Sources/RoostServer/Peer/PeerLaneHandler.swift

@@ -1,0 +1,1 @@
+../../../Sources/RoostServer/WebSocket/UTF8Check.swift

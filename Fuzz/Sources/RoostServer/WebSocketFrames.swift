@@ -1,0 +1,1 @@
+../../../Sources/RoostServer/WebSocket/WebSocketFrames.swift
