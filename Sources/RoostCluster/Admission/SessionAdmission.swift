@@ -10,26 +10,19 @@ package struct SessionAdmission: Sendable {
     /// Nobody is told to stay away for longer: the estimate is no better than that.
     package static let maxWait: UInt64 = 60_000_000_000
 
-    private let interval: UInt64
-    private let burst: UInt64
-    /// When the bucket would be full again: each session moves it on by an interval (as GCRA, ITU-T I.371, has it).
-    private var fullAt: UInt64 = 0
+    private let limit: RateLimit?
+    private var bucket = TokenBucket()
     /// The turn of the last of those who were told to come back.
     private var turn: UInt64 = 0
 
     /// - Parameter perSecond: also how many may come at once after a pause.
     package init(perSecond: Int) {
-        interval = 1_000_000_000 / UInt64(max(1, perSecond))
-        burst = 1_000_000_000
+        limit = RateLimit(max(1, perSecond))
     }
 
     package mutating func admit(now: UInt64, using random: inout some RandomNumberGenerator) -> Decision {
-        let next = max(fullAt, now) + interval
-        if next <= now + burst {
-            fullAt = next
-            return .admitted
-        }
-        turn = min(max(turn, now) + interval, now + Self.maxWait)
+        guard let limit, bucket.take(limit, now: now) != nil else { return .admitted }
+        turn = min(max(turn, now) + limit.interval, now + Self.maxWait)
         // They may be a little late; never all at one moment.
         let wait = turn - now
         let spread = UInt64.random(in: 0...max(wait / 4, 250_000_000), using: &random)

@@ -161,9 +161,9 @@ extension Partition {
         writeWaiters.append(WriteWaiter(index: index, body: body, failed: failed))
         flushState(urgent: true)
         if writtenIndex < waitingIndex {
-            // It is on its way already, but has time: now it has none any more.
+            // It is on its way already.
             waitingIndex = 0
-            node.onCore { $0.write(PartitionWrite(partition: self.id), urgent: true) {} }
+            hurryWriter()
         }
         node.onCore { $0.markPartition(self) }
     }

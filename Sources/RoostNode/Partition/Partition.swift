@@ -231,6 +231,11 @@ actor Partition {
         guard let first = provenReads.first, first.index > state.appliedIndex, waitingEntry > state.appliedIndex
         else { return }
         waitingEntry = 0
+        hurryWriter()
+    }
+
+    /// What was handed to the writer and has time has none any more.
+    func hurryWriter() {
         node.onCore { $0.write(PartitionWrite(partition: self.id), urgent: true) {} }
     }
 
