@@ -2,6 +2,7 @@ package import Logging
 package import RoostModel
 import RoostProtocol
 package import RoostStorage
+import Synchronization
 
 /// What a node is given from outside, shared by its actors. Everything that is not deterministic comes through here.
 package final class NodeContext: Sendable {
@@ -18,6 +19,10 @@ package final class NodeContext: Sendable {
     /// All actors of the node live on this executor and enter one another synchronously.
     package let executor: any SerialExecutor
     package let counters = NodeCounters()
+    /// What is taken off the own wall clock, microseconds: 0 unless the others' say that it is wrong.
+    let clockCorrection = Atomic<Int64>(0)
+    /// For all threads, up to a second behind `Node.clusterTime`.
+    package var clusterTime: Int64 { clock.wall() - clockCorrection.load(ordering: .relaxed) }
 
     package init(
         configuration: ClusterConfig, id: NodeID, clock: any NodeClock, transport: any Transport,

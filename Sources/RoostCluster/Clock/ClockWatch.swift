@@ -55,6 +55,13 @@ package struct ClockWatch: Sendable {
         return abs(skew) <= bound ? wall : wall - skew
     }
 
+    /// By which it is judged what is old enough to be removed: with one other clock the earlier of both, since nobody can
+    /// tell who is wrong; nil where no other was heard.
+    package func removalTime(own wall: Int64, now: UInt64) -> Int64? {
+        guard offsets.count < 2 else { return time(own: wall, now: now) }
+        return offsets.first.map { min(wall, $0.value.offset + Int64(clamping: now / 1_000)) }
+    }
+
     /// How far each peer's clock is ahead of the own one.
     package func differences(own wall: Int64, now: UInt64) -> [(node: NodeID, ahead: Int64)] {
         let own = wall - Int64(clamping: now / 1_000)

@@ -7,7 +7,7 @@ package import RoostProtocol
 extension Node: NodeService {
     package nonisolated var configuration: ClusterConfig { context.configuration }
     package nonisolated var nodeID: NodeID { context.id }
-    package nonisolated func wall() -> Int64 { context.clock.wall() }
+    package nonisolated func wall() -> Int64 { context.clusterTime }
     package nonisolated func now() -> UInt64 { context.clock.now() }
     package func makeUUID() async -> UUID128 { .version4(using: &generator) }
 

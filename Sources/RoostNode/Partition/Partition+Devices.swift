@@ -16,13 +16,14 @@ extension Partition {
     func sweepDevices() {
         guard isLeader else { return }
         let now = clusterTime
-        let expiry = now - context.configuration.limits.deviceExpiry
+        // Without another clock to compare with, nobody is given up.
+        let expiry = removalTime.map { $0 - context.configuration.limits.deviceExpiry }
         var seen: [DeviceSighting] = []
         var expired: [DeviceSighting] = []
         for sighting in state.devices(unseenSince: now - sightingInterval) {
             if node.onCore({ $0.isOnline(sighting.user, sighting.device) }) {
                 seen.append(sighting)
-            } else if sighting.seenAt < expiry {
+            } else if let expiry, sighting.seenAt < expiry {
                 expired.append(sighting)
             }
             if seen.count + expired.count >= Self.devicesAnEntry { break }

@@ -29,7 +29,7 @@ extension Partition {
         if retentionPlace >= state.conversationCount { retentionPlace = 0 }
         let place = retentionPlace
         retentionPlace += Self.conversationsASweep
-        let now = isPlanted(.floorByLocalClock) ? context.clock.wall() : clusterTime
+        guard let now = isPlanted(.floorByLocalClock) ? context.clock.wall() : removalTime else { return }
         let ids = state.forgettableIDs(
             from: place, count: Self.conversationsASweep,
             removedBefore: now - Int64(durability.idRetentionSeconds) * 1_000_000, limit: Self.messagesAnEntry)

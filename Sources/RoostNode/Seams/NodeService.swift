@@ -45,7 +45,7 @@ package protocol NodeService: Sendable {
     func leave(_ node: NodeID) async -> Result<Void, RingRefusal>
     /// A node is gone for good.
     func remove(_ node: NodeID, force: Bool) async -> Result<Void, RingRefusal>
-    /// Microseconds since 1970.
+    /// Microseconds since 1970, by the other nodes' clocks where this one's is wrong.
     func wall() -> Int64
     /// The node's monotonic clock, nanoseconds.
     func now() -> UInt64

@@ -24,7 +24,7 @@ struct SessionTokenState {
 }
 
 extension Device {
-    private var wallSeconds: Double { Double(context.clock.wall()) / 1e6 }
+    private var wallSeconds: Double { Double(context.clusterTime) / 1e6 }
 
     /// When to look at the token next, in seconds from now.
     var tokenDue: Double {

@@ -22,6 +22,14 @@ import Testing
         #expect(watch(hour).skew(own: wall, now: now) == 0)
     }
 
+    /// A clock that is ahead removes nothing where nobody can tell that it is.
+    @Test func nothingIsRemovedByOneClockAlone() {
+        #expect(watch().removalTime(own: wall, now: now) == nil)
+        #expect(watch(-hour).removalTime(own: wall, now: now) == wall - hour)
+        #expect(watch(hour).removalTime(own: wall, now: now) == wall)
+        #expect(watch(-hour, -hour).removalTime(own: wall, now: now) == wall - hour)
+    }
+
     @Test func oneOfThreeMayBeAnywhere() {
         #expect(watch(hour, 3).time(own: wall, now: now) == wall)
         #expect(watch(-hour, 3).time(own: wall, now: now) == wall)
