@@ -9,31 +9,31 @@ import Testing
     private let session = SessionID(7)
 
     @Test func theBaseIsTheOldestUnanswered() {
-        var pipeline = SendPipeline()
+        var pipeline = SendPipeline(run: 1)
         #expect(pipeline.take(session: session) == SendOrder(session: session, run: 1, counter: 1, base: 1))
         pipeline.began(counter: 1, call: 10)
         #expect(pipeline.take(session: session) == SendOrder(session: session, run: 1, counter: 2, base: 1))
         pipeline.began(counter: 2, call: 11)
         pipeline.answered(counter: 1)
-        #expect(pipeline.base == 2 && !pipeline.isIdle)
+        #expect(pipeline.base == 2 && !pipeline.isForgettable)
         #expect(pipeline.take(session: session) == SendOrder(session: session, run: 1, counter: 3, base: 2))
         pipeline.began(counter: 3, call: 12)
         // Answers may come in any order.
         pipeline.answered(counter: 3)
         #expect(pipeline.base == 2)
         pipeline.answered(counter: 2)
-        #expect(pipeline.isIdle && pipeline.base == 4)
+        #expect(pipeline.isForgettable && pipeline.base == 4)
     }
 
     @Test func givingUpBeginsANewRun() {
-        var pipeline = SendPipeline()
+        var pipeline = SendPipeline(run: 1)
         for number in UInt64(1)...3 {
             _ = pipeline.take(session: session)
             pipeline.began(counter: number, call: number * 10)
         }
         pipeline.answered(counter: 1)
         #expect(pipeline.giveUp() == [20, 30])
-        #expect(pipeline.isIdle && pipeline.run == 2)
+        #expect(pipeline.isForgettable && pipeline.run == 2)
         // The new run's first is at its own base: what the log has of the former run does not matter.
         #expect(pipeline.take(session: session) == SendOrder(session: session, run: 2, counter: 4, base: 4))
     }
@@ -45,7 +45,7 @@ import Testing
 
     /// Refuses the first at 0.
     private func halted(_ reason: SendHalt.Reason = .unavailable) -> SendPipeline {
-        var pipeline = SendPipeline()
+        var pipeline = SendPipeline(run: 1)
         #expect(pipeline.refusal(of: ids[0], now: 0) == nil)
         pipeline.refused(ids[0], reason, now: 0)
         return pipeline

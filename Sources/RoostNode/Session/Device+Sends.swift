@@ -36,6 +36,9 @@ extension Device {
     }
 
     private func start(_ send: ClientSend, to conversation: ConversationID, peer: UserID?) {
+        guard pipelines[conversation] != nil || makeRoom() else {
+            return refuse(.rateLimited, Self.rateDetail, id: send.id, retryAfter: 500)
+        }
         let isBehind = barriers.blocks(conversation)
         switch pipelines[conversation]?.refusal(of: send.id, now: context.clock.now(), isBehind: isBehind) {
         case .unavailable: return refuse(.unavailable, Self.unavailableDetail, id: send.id, retryAfter: 500)
@@ -76,6 +79,19 @@ extension Device {
         propose(send, to: conversation, peer: peer)
     }
 
+    /// Conversations of one session whose order of sends is known. Beyond that those with nothing under way are forgotten.
+    private static let maxPipelines = 1_024
+
+    /// False where sends to that many conversations are under way or halted.
+    private func makeRoom() -> Bool {
+        guard pipelines.count >= Self.maxPipelines else { return true }
+        for (conversation, pipeline) in pipelines where pipeline.isForgettable {
+            firstRun = max(firstRun, pipeline.run + 1)
+            pipelines[conversation] = nil
+        }
+        return pipelines.count < Self.maxPipelines
+    }
+
     private func checked(_ conversation: ConversationID, _ outcome: CallOutcome) {
         guard socket != nil, let waiting = held.removeValue(forKey: conversation) else { return }
         pendingSends -= waiting.count
@@ -93,7 +109,7 @@ extension Device {
 
     /// What follows it in the conversation waits until it is sent again.
     private func noteRefused(_ id: MessageID?, _ reason: SendHalt.Reason, in conversation: ConversationID) {
-        pipelines[conversation, default: SendPipeline()].refused(id, reason, now: context.clock.now())
+        pipelines[conversation, default: SendPipeline(run: firstRun)].refused(id, reason, now: context.clock.now())
         barriers.raise(conversation)
     }
 
@@ -101,7 +117,7 @@ extension Device {
     static let unavailableDetail = "the outcome is unknown; sending again with the same id is safe"
 
     private func propose(_ send: ClientSend, to conversation: ConversationID, peer: UserID?) {
-        var pipeline = pipelines[conversation] ?? SendPipeline()
+        var pipeline = pipelines[conversation] ?? SendPipeline(run: firstRun)
         let id =
             send.id
             ?? MessageID(

@@ -29,6 +29,8 @@ actor Device {
 
     // Sends.
     var pipelines: [ConversationID: SendPipeline] = [:]
+    /// Where new pipelines begin: above all that were forgotten.
+    var firstRun: UInt32 = 1
     /// Sends that wait until it is known that the other user exists.
     var held: [ConversationID: [HeldSend]] = [:]
     var barriers = SendBarriers()

@@ -3,13 +3,16 @@ import RoostProtocol
 
 /// A session's sends to one conversation, in order: the numbers that let a leader append them in that order only.
 struct SendPipeline: Sendable {
-    private(set) var run: UInt32 = 1
+    private(set) var run: UInt32
     private var next: UInt64 = 1
     /// Counters not yet answered, ascending, with the call that carries each.
     private(set) var unanswered: [(counter: UInt64, call: UInt64)] = []
     private var halt: SendHalt?
 
-    var isIdle: Bool { unanswered.isEmpty }
+    /// Whether it may be forgotten, if what follows in the conversation is of a later run.
+    var isForgettable: Bool { unanswered.isEmpty && halt == nil }
+
+    init(run: UInt32) { self.run = run }
 
     /// All counters below are answered.
     var base: UInt64 { unanswered.first?.counter ?? next }
