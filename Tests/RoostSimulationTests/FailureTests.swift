@@ -181,6 +181,19 @@ import Testing
         let took = (world.cluster.executor.now - began) / 1_000_000
         #expect(took < 2_000, "seed \(seed): \(took) ms")
     }
+
+    /// What has a majority goes on, also where a node starts that knows of partitions without one.
+    @Test func aNodeStartsWhileSomePartitionsHaveNoMajority() throws {
+        let world = try World(seed: 3, nodes: 5, replication: 3, partitions: 16)
+        for number in 4...5 { world.cluster.kill(world.node(number)) }
+        world.run(15_000)
+        let led = (0..<UInt16(16)).filter { world.cluster.leader(of: PartitionID($0)) != nil }
+        #expect(!led.isEmpty && led.count < 16, "seed 3 does not show it")
+        world.cluster.kill(world.node(3))
+        world.run(1_000)
+        try world.cluster.start(world.node(3))
+        #expect(world.run(40_000) { world.cluster.isServing })
+    }
 }
 
 private final class Flag: @unchecked Sendable {

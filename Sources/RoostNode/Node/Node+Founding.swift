@@ -72,10 +72,22 @@ extension Node {
         }
     }
 
-    /// Serving begins when every partition has a leader as far as this node knows, and a key to sign tokens with.
+    /// Ticks for which partitions may be without a leader before the others are served without them.
+    private static let patience = 100
+
+    /// Serving begins when every partition has a leader as far as this node knows, or some have, and the others had time
+    /// to elect one; and a key to sign tokens with.
     func checkServing() {
         guard loading.isEmpty else { return }
-        guard receivers.allSatisfy({ $0.leader != nil }), !signingKeyList.isEmpty else { return }
+        let leaderless = receivers.count { $0.leader == nil }
+        ticksOfWaiting += 1
+        guard leaderless == 0 || (leaderless < receivers.count && ticksOfWaiting > Self.patience),
+            !signingKeyList.isEmpty
+        else { return }
+        if leaderless > 0 {
+            context.logger.warning(
+                "serving without \(leaderless) of \(receivers.count) partitions: they have no leader")
+        }
         phase = .serving
         context.logger.debug("serving")
         let waiting = servingWaiters

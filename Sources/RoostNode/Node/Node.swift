@@ -22,6 +22,8 @@ package actor Node {
     var record: FoundingRecord?
     var phase: NodeView.Phase = .founding
     var failure: String?
+    /// Since everything was loaded, before it serves.
+    var ticksOfWaiting = 0
     /// The last that was logged.
     var saidWaiting: String?
     let onFailure: @Sendable (String) -> Void
