@@ -67,7 +67,9 @@ package struct SurvivorSurvey: Sendable, Equatable {
         for number in layout.indices {
             let id = PartitionID(UInt16(number))
             let restored = try load(id)
-            guard restored.lastIndex > 0 else { continue }
+            // One that is being deleted goes on being deleted at the next start.
+            let isBeingDeleted = facts.givenBack.contains { $0.partition == id && $0.isBeingDeleted }
+            guard restored.lastIndex > 0, !isBeingDeleted else { continue }
             var configuration = RaftConfiguration(
                 voters: layout[number].compactMap { node in founders[node].map { RaftPeer(node: node, store: $0) } })
             for entry in restored.configurations {

@@ -18,7 +18,12 @@ extension Node {
                 node.loading.remove(id)
                 switch result {
                 case .success(let restored): node.loaded(id, restored)
-                case .failure(let error): node.storageFailed(error, doing: "loading partition \(id)")
+                case .failure(let error):
+                    node.storageFailed(error, doing: "loading partition \(id)")
+                    guard case .full = error else { return }
+                    _ = node.context.after(milliseconds: 1_000) { [weak self] in
+                        self?.onCore { $0.loadReplica(id) }
+                    }
                 }
             }
         }
