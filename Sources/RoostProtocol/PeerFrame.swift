@@ -79,6 +79,7 @@ public struct ProposalResult: Sendable, Equatable {
     }
     public var id: UInt64
     public var outcome: Outcome
+
     public init(id: UInt64, outcome: Outcome) {
         self.id = id
         self.outcome = outcome
@@ -103,6 +104,15 @@ public struct ReadReply: Sendable, Equatable {
     }
     public var id: UInt64
     public var outcome: Outcome
+
+    /// Whether it carries contents of messages, by the megabyte.
+    public var isLarge: Bool {
+        switch outcome {
+        case .answered(.messages), .answered(.backlog), .answered(.synced): true
+        default: false
+        }
+    }
+
     public init(id: UInt64, outcome: Outcome) {
         self.id = id
         self.outcome = outcome

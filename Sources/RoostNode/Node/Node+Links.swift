@@ -121,7 +121,14 @@ extension Node {
     func send(proposal: Proposal, to node: NodeID) { toPeer(node) { $0.send(proposal: proposal) } }
     func send(result: ProposalResult, to node: NodeID) { toPeer(node) { $0.send(result: result) } }
     func send(read: ReadCall, to node: NodeID) { toPeer(node) { $0.send(read: read) } }
-    func send(reply: ReadReply, to node: NodeID) { toPeer(node) { $0.send(reply: reply) } }
+    func send(reply: ReadReply, to node: NodeID) {
+        var reply = reply
+        // A link that is behind gets no more by the megabyte: were its queue full, all that rides on it would suffer.
+        if reply.isLarge, context.transport.queuedBytes(to: node) > configuration.limits.maxLinkQueueBytes / 4 {
+            reply.outcome = .answered(.rejected(.unavailable))
+        }
+        toPeer(node) { [reply] in $0.send(reply: reply) }
+    }
     func send(acks: AckBatch, to node: NodeID) { toPeer(node) { $0.send(acks: acks) } }
     func send(stream frame: PeerFrame, to node: NodeID) {
         toPeer(node, onLink: !frame.mayBeRelayed) { $0.send(stream: frame) }

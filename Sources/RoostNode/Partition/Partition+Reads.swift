@@ -13,9 +13,17 @@ enum PendingRead: Sendable {
     case open(request: UInt64, sessions: [SubscribedSession], from: NodeID)
 }
 
+/// A call as its node knows it.
+struct ReadOrigin: Hashable, Sendable {
+    var node: NodeID
+    var id: UInt64
+}
+
 extension Partition {
     /// Bytes of messages in one answer, so that it stays well within a frame.
     static let replyBytes = 1 << 20
+    /// Of a page of history: whole at the default `max_content`, and within a frame at any.
+    static let pageBytes = 7 << 20
     /// Accounts in one answer: at most 2 MiB, since a name has at most 1,024 bytes.
     static let maxAccounts = 1_000
 
@@ -81,7 +89,11 @@ extension Partition {
     }
 
     private func serve(_ call: ReadCall, from origin: NodeID) {
+        let key = ReadOrigin(node: origin, id: call.id)
+        // Asked again while it is being read: it is answered once.
+        guard underway.insert(key).inserted else { return }
         let finish: @Sendable (isolated Partition, ReadResponse) -> Void = { partition, response in
+            partition.underway.remove(key)
             partition.node.onCore { $0.send(reply: ReadReply(id: call.id, outcome: .answered(response)), to: origin) }
         }
         switch call.request {
@@ -99,7 +111,10 @@ extension Partition {
             finish(self, .users(state.contacts(of: user, among: among)))
         case .openSession(let user, let device, let token):
             // The proof may be older than the loss of leadership, and then the generation would be another's to give.
-            guard isLeader else { return refuse(call, from: origin) }
+            guard isLeader else {
+                underway.remove(key)
+                return refuse(call, from: origin)
+            }
             finish(self, grant(user, device, token))
         case .conversation(let conversation):
             finish(self, state.conversation(conversation).map { .conversation($0) } ?? .none)
@@ -226,9 +241,12 @@ extension Partition {
                     guard high > low + 1, found.count < Int(limit) else { continue }
                     let part = try store.messages(
                         partition: partition, conversation: conversation, after: low, before: high,
-                        descending: descending, skip: toSkip, limit: Int(limit) - found.count, maxBytes: 4 << 20)
+                        descending: descending, skip: toSkip, limit: Int(limit) - found.count,
+                        maxBytes: Self.pageBytes)
                     toSkip = part.isEmpty ? toSkip - Int(min(UInt64(toSkip), high - low - 1)) : 0
                     found.append(contentsOf: part.map(\.message))
+                    // Cut short by its bytes: what follows is not to be had without a hole.
+                    if let last = part.last?.message.seq, last != (descending ? low + 1 : high - 1) { break }
                 }
                 return found
             }, failed: { finish($0, .rejected(.unavailable)) }
@@ -292,34 +310,42 @@ extension Partition {
                 var found: [StoredMessage] = []
                 for (conversation, ranges) in sources {
                     let first = try store.lastSeq(partition: partition, conversation: conversation, sentBefore: since)
-                    var taken = 0
-                    for range in ranges {
+                    reading: for range in ranges {
                         var low = max(range.after, first)
                         let high = (range.through ?? low) + 1
-                        // One more than wanted tells that there are more.
-                        while taken <= limit, high > low + 1 {
+                        while high > low + 1 {
                             let part = try store.messages(
                                 partition: partition, conversation: conversation, after: low, before: high,
                                 descending: false, skip: 0, limit: limit + 1, maxBytes: 4 << 20)
                             guard let last = part.last else { break }
                             low = last.message.seq
-                            let fresh = part.filter { $0.index > afterIndex && $0.index <= applied }
-                            taken += fresh.count
-                            found.append(contentsOf: fresh)
+                            found.append(contentsOf: part.filter { $0.index > afterIndex && $0.index <= applied })
+                            // Never more in memory than an answer and what was read last.
+                            found = Self.firstToSync(found, limit)
+                            if last.index > afterIndex, let end = found.last?.index, end < last.index { break reading }
                         }
                     }
                 }
                 return found
             }, failed: { finish($0, .rejected(.unavailable)) }
         ) { partition, found in
-            let ordered = found.sorted { $0.index < $1.index }
-            var bytes = 0
-            let part = ordered.prefix(limit).prefix { item in
-                defer { bytes += item.message.content.readableBytes }
-                return bytes < Self.replyBytes
-            }
-            let through = ordered.count > part.count ? part.last?.index ?? afterIndex : applied
+            let part = Self.answerToSync(found, limit)
+            let through = found.count > part.count ? part.last?.index ?? afterIndex : applied
             finish(partition, .synced(messages: part.map(\.message), through: through))
+        }
+    }
+
+    /// In the order of the log, what fills an answer, and one more, which tells that there are more.
+    private static func firstToSync(_ found: [StoredMessage], _ limit: Int) -> [StoredMessage] {
+        let ordered = found.sorted { $0.index < $1.index }
+        return Array(ordered.prefix(answerToSync(ordered, limit).count + 1))
+    }
+
+    private static func answerToSync(_ ordered: [StoredMessage], _ limit: Int) -> ArraySlice<StoredMessage> {
+        var bytes = 0
+        return ordered.prefix(limit).prefix { item in
+            defer { bytes += item.message.content.readableBytes }
+            return bytes < replyBytes
         }
     }
 }

@@ -36,6 +36,8 @@ actor Partition {
     // Reads that wait for a proof of leadership, then for the state to be as new.
     var reads: [UInt64: PendingRead] = [:]
     var nextRead: UInt64 = 1
+    /// Reads that are being served.
+    var underway: Set<ReadOrigin> = []
     var provenReads: Deque<(index: UInt64, id: UInt64)> = []
     var generations: UInt64 = 0
 

@@ -40,7 +40,7 @@ package enum ConfigKnobs {
             .init("max_connections_per_address", \.maxConnectionsPerAddress, 0...10_000_000),
             .init("limit_loopback", \.limitLoopback, 0...1),
             .init("password_min", \.passwordMin, 1...128),
-            .init("max_link_queue_bytes", \.maxLinkQueueBytes, 1_048_576...4_294_967_296),
+            .init("max_link_queue_bytes", \.maxLinkQueueBytes, 16_777_216...4_294_967_296),
         ]
     }
 
