@@ -103,3 +103,10 @@ import Testing
         #expect(try lines(-0.5) == [#"node-1's certificate "peer" HAS EXPIRED"#])
     }
 }
+
+@Suite struct MessagePrinterTests {
+    @Test func whatOthersWriteCommandsNoTerminal() {
+        let shown = MessagePrinter.harmless("a\u{1b}[2Jb\r\nc\u{202e}d é 👍\t")
+        #expect(shown == #"a\u{1b}[2Jb\u{d}\nc\u{202e}d é 👍"# + "\t")
+    }
+}

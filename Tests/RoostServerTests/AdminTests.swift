@@ -45,7 +45,9 @@ import Testing
     @Test func nodesLeaveAndAreRemoved() async throws {
         try await TestServer.run { server in
             let connection = try await server.connectAdmin()
-            #expect(try await connection.call("POST", "/admin/leave", body: "{}").status == 200)
+            #expect(try await connection.call("POST", "/admin/leave", body: #"{"node_id":"node-2"}"#).status == 200)
+            // Not by mistake the node that was asked.
+            #expect(try await connection.call("POST", "/admin/leave", body: "{}").status == 400)
             #expect(try await connection.call("POST", "/admin/remove", body: #"{"node_id":"node-3"}"#).status == 200)
             #expect(try await connection.call("POST", "/admin/remove", body: "{}").status == 400)
         }

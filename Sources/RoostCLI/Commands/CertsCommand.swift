@@ -70,6 +70,9 @@ struct CertsCommand: AsyncParsableCommand {
         func run() async throws {
             try Init.check(days)
             let (local, file) = try options.authority()
+            for id in id where !ConfigFile.isName(id) {
+                throw Failure("--id: \"\(id)\" \(ConfigFile.nameRule)", .usage)
+            }
             let all = id.map { files($0, file) }
             for files in all where files.isThere {
                 throw Failure(

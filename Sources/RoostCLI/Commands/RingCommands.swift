@@ -9,21 +9,18 @@ struct LeaveCommand: AsyncParsableCommand {
         abstract: "Have a node give its replicas away and go; waits until it is gone.",
         discussion: "The node's process ends with 0 then. Interrupting this command does not stop it.")
 
-    @Argument(help: "The node (default: the one of the admin endpoint).")
-    var node: String?
+    @Argument(help: "The node.")
+    var node: String
     @Flag(help: "Return at once.")
     var noWait = false
     @OptionGroup var options: AdminOptions
 
     func run() async throws {
-        let name = try await options.with { client in
-            let cluster = try await client.get("/admin/cluster")
-            let name = node ?? cluster["node_id"]?.stringValue ?? ""
-            _ = try await client.post("/admin/leave", ["node_id": name])
-            Console.out("\(name) leaves: its replicas go to the others")
-            return name
+        try await options.with { client in
+            _ = try await client.post("/admin/leave", ["node_id": node])
         }
-        if !noWait { try await RingProgress.wait(for: name, options) }
+        Console.out("\(node) leaves: its replicas go to the others")
+        if !noWait { try await RingProgress.wait(for: node, options) }
     }
 }
 

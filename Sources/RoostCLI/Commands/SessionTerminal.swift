@@ -108,7 +108,9 @@ struct SessionTerminal {
 
     private func sendLines(_ state: TerminalState) async -> Bool {
         await state.waitUntilConnected()
-        let gate = DispatchSemaphore(value: Self.maxOpenLines)
+        // Begun at 0: a semaphore may not be let go below the value that it was made with.
+        let gate = DispatchSemaphore(value: 0)
+        for _ in 0..<Self.maxOpenLines { gate.signal() }
         return await withTaskGroup(of: Bool.self) { group in
             for await line in LineReader.lines(gate: gate) {
                 guard let ticket = await submit(line, state) else {
@@ -229,9 +231,27 @@ struct MessagePrinter {
     init(names: @escaping @Sendable (UserID) -> String?) { self.names = names }
 
     mutating func line(_ message: Message) -> String {
-        let content = message.text ?? String(buffer: message.content)
-        let type = message.type == "text" ? "" : " [\(message.type)]"
+        let content = Self.harmless(message.text ?? String(buffer: message.content))
+        let type = message.type == "text" ? "" : " [\(Self.harmless(message.type))]"
         return "\(Self.time(message.sentAt)) \(name(message.sender))\(type) → \(content)"
+    }
+
+    /// What others write must not command the terminal, or look like a line of its own: control characters and those
+    /// that turn the direction of writing are shown as escapes.
+    static func harmless(_ text: String) -> String {
+        var shown = ""
+        for scalar in text.unicodeScalars {
+            switch scalar {
+            case "\n": shown += "\\n"
+            case "\t": shown.unicodeScalars.append(scalar)
+            case "\u{202a}"..."\u{202e}", "\u{2066}"..."\u{2069}", "\u{2028}", "\u{2029}":
+                shown += "\\u{\(String(scalar.value, radix: 16))}"
+            case _ where scalar.properties.generalCategory == .control:
+                shown += "\\u{\(String(scalar.value, radix: 16))}"
+            default: shown.unicodeScalars.append(scalar)
+            }
+        }
+        return shown
     }
 
     private mutating func name(_ user: UserID) -> String {

@@ -164,6 +164,8 @@ struct SimulateCommand: AsyncParsableCommand {
     private var jobCount: Int { max(1, jobs ?? ProcessInfo.processInfo.activeProcessorCount) }
 
     private func runMany() throws {
+        if trace { throw Failure("--trace is of one run: it needs --seed", .usage) }
+        if let jobs, jobs < 1 { throw Failure("--jobs must be at least 1", .usage) }
         let range = try Self.range(seeds, "--seeds")
         guard range.count <= 10_000_000 else { throw Failure("--seeds: at most ten million", .usage) }
         let pool = SimulationPool(jobs: jobCount, arguments: arguments)
@@ -187,6 +189,10 @@ struct SimulateCommand: AsyncParsableCommand {
 
     private func runPlanted() throws {
         let names = rule?.split(separator: ",").map(String.init)
+        let all = PlantedRule.all.map(\.name) + GossipRule.all.map(\.name)
+        if let unknown = names?.first(where: { !all.contains($0) }) {
+            throw Failure("--rule: there is no \"\(unknown)\"", .usage)
+        }
         var isMissed = false
         Console.out("| rule | broken by | scenario | caught as | seeds needed |")
         Console.out("| --- | --- | --- | --- | --- |")

@@ -6,7 +6,10 @@ internal import Synchronization
 /// Runs seeds in the process it is called in, one line of JSON for each.
 enum SimulationWorker {
     static func run(seeds: [UInt64], options: SimulationRun.Options) throws {
+        let parent = getppid()
         for seed in seeds {
+            // Nobody reads on.
+            if getppid() != parent { return }
             // Whoever reads knows which seed it was if this process ends in it.
             Console.out("begin \(seed)")
             let start = ContinuousClock.now

@@ -49,6 +49,7 @@ struct OwnNodeOptions: ParsableArguments {
             config.security.localAuthority = nil
         }
         if let certificateAuthority { config.security.localAuthority = path(certificateAuthority) }
+        if dataDir?.isEmpty == true { throw Failure("--data-dir must not be empty", .usage) }
         let listed = config.node(id)
         guard isGiven || listed != nil else {
             throw Failure("nodes: there is no node with the id \"\(id)\"; a new one comes with --join", .configuration)

@@ -39,8 +39,12 @@ struct TokenStore {
     func username(of user: UserID) -> String? { read().last { $0.userID == user.description }?.username }
 
     func save(_ entry: Entry) throws {
-        try FileManager.default.createDirectory(
-            atPath: directory, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+        do {
+            try FileManager.default.createDirectory(
+                atPath: directory, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+        } catch {
+            throw Failure("can't make \(directory) for tokens: see HOME or XDG_CONFIG_HOME", .cantCreate)
+        }
         // Two logins at once: the later one must see what the first wrote.
         let lock = open(directory + "/tokens.lock", O_CREAT | O_RDWR | O_CLOEXEC, 0o600)
         guard lock >= 0 else { throw Failure("can't write in \(directory): \(Self.reason())", .cantCreate) }

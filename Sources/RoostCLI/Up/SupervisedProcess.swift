@@ -27,6 +27,8 @@ final class SupervisedProcess {
         lifeline = ends[1]
         process.executableURL = URL(fileURLWithPath: executable)
         process.arguments = arguments
+        // A process that has trapped is to be gone, and started again, not to be looked at for minutes.
+        process.environment = ["SWIFT_BACKTRACE": "enable=no"].merging(ProcessInfo.processInfo.environment) { $1 }
         process.standardInput = FileHandle(fileDescriptor: ends[0], closeOnDealloc: true)
         process.standardOutput = outputs[0]
         process.standardError = outputs[1]

@@ -158,7 +158,8 @@ extension Node {
         guard isLeaving || ring?[me]?.state == .leaving else {
             return fail(
                 "this node was removed from the cluster: it has no part in it any more. Its data directory can be "
-                    + "deleted; with an empty one it may join again")
+                    + "deleted; with an empty one it may join again (roost node --join), else take it out of cluster.json"
+            )
         }
         context.logger.notice("left the cluster")
         var actions: [Swim.Action] = []

@@ -28,9 +28,9 @@ struct ClusterRoutes {
     // MARK: The ring
 
     private func leave(_ request: Request, _ audit: AuditNote) async throws -> Response {
-        let body = try await RingBody(request)
-        audit.set("node_id=\((body.node ?? node.nodeID).name)")
-        return try answer(await node.leave(body.node ?? node.nodeID), "leaving")
+        guard let name = try await RingBody(request).node else { throw Problem.invalid("node_id is missing") }
+        audit.set("node_id=\(name.name)")
+        return try answer(await node.leave(name), "leaving")
     }
 
     private func remove(_ request: Request, _ audit: AuditNote) async throws -> Response {

@@ -17,7 +17,9 @@ package enum ConfigFile {
             defer { try? handle.close() }
             bytes = Array(try handle.read(upToCount: maxBytes + 1) ?? Data())
         } catch {
-            throw ConfigError(path: path, reason: "can't be read")
+            // Foundation's own words name neither the file nor what to do.
+            let reason = access(path, R_OK) == 0 ? "it is no file" : String(cString: strerror(errno))
+            throw ConfigError(path: path, reason: "can't be read: \(reason)")
         }
         guard bytes.count <= maxBytes else { throw ConfigError(path: path, reason: "is larger than 1 MiB") }
         return try parse(

@@ -37,6 +37,8 @@ package struct NodeRunError: Error, Sendable, Equatable, CustomStringConvertible
             reason =
                 error.errnoCode == EADDRINUSE
                 ? "the port is in use by another process" : ConnectionTrouble.words(error.errnoCode)
+        } else if error is SocketAddressError.UnknownHost {
+            reason = "this machine knows no address of that name"
         } else {
             reason = "\(error)"
         }
