@@ -1,4 +1,5 @@
 import RoostModel
+import RoostNode
 import RoostProtocol
 import RoostSimulation
 import Testing

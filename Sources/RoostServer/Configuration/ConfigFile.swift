@@ -146,10 +146,10 @@ package enum ConfigFile {
         }
     }
 
-    static let nameRule = "must be 1 to 64 letters, digits, '.', '_' or '-'"
+    package static let nameRule = "must be 1 to 64 letters, digits, '.', '_' or '-'"
     static let hostRule = "must be a host name or an IP address"
 
-    static func isName(_ text: String) -> Bool { DeviceID(text) != nil }
+    package static func isName(_ text: String) -> Bool { DeviceID(text) != nil }
 
     /// A DNS name, an IPv4 or an IPv6 address (without brackets).
     static func isHost(_ text: String) -> Bool {
