@@ -198,7 +198,7 @@ import Testing
 
     @Test func aMissingFileIsAConfigurationError() {
         let error = #expect(throws: ConfigError.self) { try ConfigFile.load(path: "/nonexistent/cluster.json") }
-        #expect(error?.description == "/nonexistent/cluster.json: can't be read")
+        #expect(error?.description == "/nonexistent/cluster.json: can't be read: No such file or directory")
     }
 }
 

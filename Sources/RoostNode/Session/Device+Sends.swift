@@ -36,9 +36,6 @@ extension Device {
     }
 
     private func start(_ send: ClientSend, to conversation: ConversationID, peer: UserID?) {
-        guard pipelines[conversation] != nil || makeRoom() else {
-            return refuse(.rateLimited, Self.rateDetail, id: send.id, retryAfter: 500)
-        }
         let isBehind = barriers.blocks(conversation)
         switch pipelines[conversation]?.refusal(of: send.id, now: context.clock.now(), isBehind: isBehind) {
         case .unavailable: return refuse(.unavailable, Self.unavailableDetail, id: send.id, retryAfter: 500)
@@ -51,6 +48,9 @@ extension Device {
             return refuse(
                 .rateLimited, "more messages a second than this device or user may send", id: send.id,
                 retryAfter: UInt32(clamping: wait))
+        }
+        guard pipelines[conversation] != nil || makeRoom() else {
+            return refuse(.rateLimited, Self.rateDetail, id: send.id, retryAfter: 500)
         }
         // Twice the mark at which the socket is no longer read: only what one read brought can get that far.
         guard pendingSends < context.configuration.limits.maxPendingSends * 2 else {
