@@ -120,7 +120,7 @@ extension ProcessSuite {
                     }
                 }
                 #expect(load.open.isEmpty)
-                #expect(load.orderFaults == [])
+                #expect(load.orderFaults == [], "after \(load.errors.count) refusals, first: \(load.errors.prefix(1))")
                 let accepted = load.accepted
                 let last = try await cluster.live(bob, "phone", at: 3)
                 let fresh = try await cluster.live(bob, "new", at: 2)

@@ -24,6 +24,7 @@ final class Load: @unchecked Sendable {
     private var ending = false
     private var stopped = false
     private var refusals: [JSON] = []
+    private var isRefused = false
 
     /// All sends, in their order.
     var sends: [Send] { lock.withLock { log } }
@@ -77,11 +78,19 @@ final class Load: @unchecked Sendable {
                 continue
             }
             var seen = 0
+            lock.withLock { isRefused = false }
             for send in open { _ = try? session.send(send.id, to: send.conversation, id: send.id) }
             while !session.isEnded {
                 let isEnding = lock.withLock { ending }
                 if lock.withLock({ stopped }) || isEnding && open.isEmpty { return session.drop() }
                 seen = take(session, from: seen)
+                if lock.withLock({ isRefused }) {
+                    // As a client should: it waits as it was told, and sends again, in order, what has no answer.
+                    try await RoostProcessTests.pause(for: .milliseconds(500))
+                    seen = take(session, from: seen)
+                    lock.withLock { isRefused = false }
+                    for send in open { _ = try? session.send(send.id, to: send.conversation, id: send.id) }
+                }
                 if !isEnding {
                     let send = lock.withLock {
                         let send = Send(
@@ -106,10 +115,9 @@ final class Load: @unchecked Sendable {
             let frame = arrival.frame
             guard let id = frame["id"].string else { continue }
             if frame["op"].string == "error" {
-                lock.withLock { refusals.append(frame) }
-                // Sent again at once; the order of what follows is then the client's loss.
-                if frame["retryable"].bool == true, let at = lock.withLock({ index[id] }) {
-                    _ = try? session.send(id, to: sends[at].conversation, id: id)
+                lock.withLock {
+                    refusals.append(frame)
+                    if frame["retryable"].bool == true { isRefused = true }
                 }
             } else if frame["op"].string == "accepted" {
                 lock.withLock {
