@@ -276,7 +276,8 @@ extension Partition {
                         before: (range.through ?? head) + 1, descending: false, skip: 0, limit: limit - found.count,
                         maxBytes: Self.replyBytes)
                     found.append(contentsOf: part.map(\.message))
-                    if let last = part.last, last.message.seq < range.through ?? head { break }
+                    // Where it was not read to its end, also since the floor rose meanwhile, the next range has to wait.
+                    if part.last?.message.seq ?? range.after < range.through ?? head { break }
                 }
                 return found
             }, failed: { finish($0, nil) }
