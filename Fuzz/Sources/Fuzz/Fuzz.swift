@@ -15,6 +15,7 @@ enum Main {
         var arguments = CommandLine.unsafeArgv
         exit(
             runDriver(&count, &arguments) { start, count in
+                // libFuzzer keeps the input on which the process ends: so a broken rule becomes a finding.
                 if let flaw = FuzzedInput.flaw(in: UnsafeBufferPointer(start: start, count: count)) { fatalError(flaw) }
                 return 0
             })

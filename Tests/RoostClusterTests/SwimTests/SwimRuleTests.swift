@@ -3,61 +3,6 @@ import RoostModel
 import RoostProtocol
 import Testing
 
-/// One machine, fed by hand.
-private struct Bench {
-    var swim: Swim
-    var now: UInt64 = 1 * seconds
-    var actions: [Swim.Action] = []
-
-    /// Round numbers, so that the tests can count.
-    static var timing: SwimTiming {
-        var timing = SwimTiming()
-        timing.probePeriod = 500 * milliseconds
-        timing.probeTimeout = 200 * milliseconds
-        timing.suspicionFactor = 3
-        timing.gossipPeriod = 200 * milliseconds
-        timing.deadProbePeriod = 2 * seconds
-        return timing
-    }
-
-    init(others: Int = 2, timing: SwimTiming = Bench.timing, heard: Bool = true) {
-        let seeds = (1...(others + 1)).map { (node: NodeID("n\($0)"), address: "h:\($0)") }
-        swim = Swim(me: "n1", epoch: 10, address: "h:1", seeds: seeds, timing: timing, now: now, seed: 1)
-        guard heard else { return }
-        for index in 2...(others + 1) { feed(.linkUp(NodeID("n\(index)"), epoch: 10, address: "h:\(index)")) }
-        actions = []
-    }
-
-    mutating func feed(_ event: Swim.Event) { swim.receive(event, now: now, into: &actions) }
-    mutating func hear(_ rumours: MemberRumour..., from: NodeID = "n2") {
-        feed(.received(SwimMessage(body: .nack(sequence: 0, target: "x"), rumours: rumours), from: from))
-    }
-    /// Ticks whenever due, for a time.
-    mutating func run(for duration: UInt64) {
-        let end = now + duration
-        while let due = swim.nextDeadline, due <= end {
-            now = max(now, due)
-            feed(.tick)
-        }
-        now = end
-    }
-    mutating func take() -> [Swim.Action] {
-        defer { actions = [] }
-        return actions
-    }
-    var sent: [(message: SwimMessage, to: NodeID)] {
-        actions.compactMap { if case .send(let message, let to) = $0 { (message, to) } else { nil } }
-    }
-    func status(_ node: NodeID) -> MemberStatus? { swim.state(of: node)?.status }
-}
-
-private func rumour(
-    _ node: NodeID, _ status: MemberStatus, epoch: Epoch = 10, incarnation: UInt64 = 0, accuser: NodeID? = nil
-) -> MemberRumour {
-    MemberRumour(
-        node: node, epoch: epoch, incarnation: incarnation, status: status, address: "h", accuser: accuser)
-}
-
 @Suite("SWIM: rules")
 struct SwimRuleTests {
     @Test("newer is: epoch, then left, then incarnation, then dead over suspect over alive")
@@ -70,7 +15,7 @@ struct SwimRuleTests {
         ]
         for (low, older) in ranked.enumerated() {
             for newer in ranked[(low + 1)...] {
-                var bench = Bench()
+                var bench = SwimBench()
                 bench.hear(older)
                 let takesPart = bench.status("n3") == .alive || bench.status("n3") == .suspect
                 bench.hear(newer)
@@ -92,7 +37,7 @@ struct SwimRuleTests {
 
     @Test("a member never heard of is suspect in epoch 0, no rumour tells of it, and is dead here only after the grace")
     func unheard() {
-        var bench = Bench(heard: false)
+        var bench = SwimBench(heard: false)
         #expect(bench.swim.allMembers.map(\.node) == ["n1", "n2", "n3"])
         #expect(bench.status("n2") == .suspect)
         #expect(bench.swim.state(of: "n2")?.epoch == 0)
@@ -110,7 +55,7 @@ struct SwimRuleTests {
 
     @Test("a handshake with a higher epoch is a return; of the same epoch it proves nothing, of a lower one nothing")
     func linkUp() {
-        var bench = Bench()
+        var bench = SwimBench()
         bench.hear(rumour("n2", .dead), from: "n3")
         bench.run(for: 2 * seconds)
         _ = bench.take()
@@ -127,7 +72,7 @@ struct SwimRuleTests {
 
     @Test("a broken link is a reason to probe now, never a death")
     func linkDown() {
-        var bench = Bench()
+        var bench = SwimBench()
         bench.feed(.linkDown("n2"))
         bench.feed(.linkDown("n2"))
         #expect(bench.status("n2") == .alive)
@@ -142,7 +87,7 @@ struct SwimRuleTests {
 
     @Test("a silent target is probed through others, then suspected, then dead")
     func probe() {
-        var bench = Bench()
+        var bench = SwimBench()
         let started = bench.now
         bench.feed(.linkDown("n2"))
         bench.run(for: 250 * milliseconds)
@@ -167,7 +112,7 @@ struct SwimRuleTests {
 
     @Test("unconfirmed, or confirmed by the first accuser again, the highest timeout holds")
     func unconfirmed() {
-        var bench = Bench()
+        var bench = SwimBench()
         bench.hear(rumour("n3", .suspect, accuser: "n2"))
         bench.hear(rumour("n3", .suspect, accuser: "n2"))
         // The verifying probe is answered by a relay for the silent target, so nobody else accuses.
@@ -192,7 +137,7 @@ struct SwimRuleTests {
 
     @Test("an alive with a higher incarnation ends a suspicion and a death")
     func refutedByOther() {
-        var bench = Bench()
+        var bench = SwimBench()
         bench.hear(rumour("n3", .suspect, accuser: "n2"))
         bench.hear(rumour("n3", .alive))
         #expect(bench.status("n3") == .suspect)
@@ -207,7 +152,7 @@ struct SwimRuleTests {
         "suspected or declared dead itself, it refutes with a higher incarnation, and trusts itself less",
         arguments: [MemberStatus.suspect, .dead])
     func refutes(status: MemberStatus) {
-        var bench = Bench()
+        var bench = SwimBench()
         bench.hear(rumour("n1", status))
         #expect(bench.actions.contains(.refuted(incarnation: 1)))
         #expect(bench.swim.own.incarnation == 1)
@@ -226,7 +171,7 @@ struct SwimRuleTests {
             rumour("n1", .alive, epoch: 11), rumour("n1", .dead, epoch: 12), rumour("n1", .left),
             rumour("n1", .alive, incarnation: 3),
         ] {
-            var bench = Bench()
+            var bench = SwimBench()
             bench.hear(foreign)
             bench.hear(foreign)
             #expect(bench.actions == [.conflictingSelf(epoch: foreign.epoch)])
@@ -237,14 +182,14 @@ struct SwimRuleTests {
             bench.hear(foreign)
             #expect(!bench.actions.contains { if case .conflictingSelf = $0 { true } else { false } })
         }
-        var bench = Bench()
+        var bench = SwimBench()
         bench.hear(rumour("n1", .dead, epoch: 9), rumour("n1", .alive), rumour("n1", .alive, epoch: 1 << 60))
         #expect(!bench.actions.contains { if case .conflictingSelf = $0 { true } else { false } })
     }
 
     @Test("a ping for somebody else: ack forwarded, nack in time where the target is silent, at once where unknown")
     func relays() {
-        var bench = Bench()
+        var bench = SwimBench()
         bench.feed(.received(SwimMessage(body: .pingRequest(sequence: 7, target: "n3")), from: "n2"))
         guard case .ping(let sequence)? = bench.sent.first?.message.body else { return #expect(Bool(false)) }
         #expect(bench.sent.first?.to == "n3")
@@ -264,7 +209,7 @@ struct SwimRuleTests {
     func relayBound() {
         var timing = SwimTiming()
         timing.maxRelays = 3
-        var bench = Bench(timing: timing)
+        var bench = SwimBench(timing: timing)
         for sequence in UInt32(0)..<5 {
             bench.feed(.received(SwimMessage(body: .pingRequest(sequence: sequence, target: "n3")), from: "n2"))
         }
@@ -273,50 +218,9 @@ struct SwimRuleTests {
         #expect(bench.swim.checkInvariants().isEmpty)
     }
 
-    @Test("a rumour is sent a bounded number of times")
-    func retransmits() {
-        var bench = Bench(others: 9)
-        bench.hear(rumour("n10", .left))
-        _ = bench.take()
-        var sent = 0
-        for _ in 0..<60 {
-            bench.feed(.received(SwimMessage(body: .ping(sequence: 1)), from: "n3"))
-            sent += bench.sent.filter { $0.message.rumours.contains { $0.node == "n10" } }.count
-            _ = bench.take()
-        }
-        // 3 · ln(10): nine alive ones, this one among them, and the one that left.
-        #expect(sent == 7)
-    }
-
-    @Test("rumours on a message keep to the byte budget, the least sent first")
-    func budget() {
-        var bench = Bench(others: 1)
-        let many = (10..<210).map { rumour(NodeID("n\($0)"), .alive) }
-        bench.feed(.received(SwimMessage(body: .exchange(reply: false), rumours: many), from: "n2"))
-        _ = bench.take()
-        bench.feed(.received(SwimMessage(body: .ping(sequence: 1)), from: "n2"))
-        let first = bench.sent[0].message.rumours
-        let bytes = first.reduce(0) { $0 + 24 + $1.node.name.utf8.count + $1.address.utf8.count }
-        #expect(bytes <= SwimTiming().rumourBudget && bytes > SwimTiming().rumourBudget - 50)
-        _ = bench.take()
-        bench.feed(.received(SwimMessage(body: .ping(sequence: 2)), from: "n2"))
-        let second = bench.sent[0].message.rumours
-        #expect(Set(first.map(\.node)).isDisjoint(with: second.map(\.node)))
-    }
-
-    @Test("members are bounded: rumours of more are ignored")
-    func memberBound() {
-        var timing = SwimTiming()
-        timing.maxMembers = 4
-        var bench = Bench(timing: timing)
-        for index in 10..<20 { bench.hear(rumour(NodeID("n\(index)"), .alive)) }
-        #expect(bench.swim.allMembers.count == 5)
-        #expect(bench.swim.checkInvariants().isEmpty)
-    }
-
     @Test("who leaves tells all at once, answers on, and probes no more")
     func leave() {
-        var bench = Bench(others: 5)
+        var bench = SwimBench(others: 5)
         bench.feed(.leave)
         #expect(Set(bench.sent.map(\.to)).count == 5)
         #expect(bench.sent.allSatisfy { $0.message.rumours.contains { $0.node == "n1" && $0.status == .left } })
@@ -333,7 +237,7 @@ struct SwimRuleTests {
 
     @Test("a late tick is this node's own lag: nobody is suspected for it")
     func lateTick() {
-        var bench = Bench()
+        var bench = SwimBench()
         bench.feed(.linkDown("n2"))
         bench.hear(rumour("n3", .suspect, accuser: "n2"))
         bench.now += 60 * seconds
@@ -345,196 +249,17 @@ struct SwimRuleTests {
 
     @Test("local health stretches probes, is bounded, and comes back with every ack")
     func localHealth() {
-        var bench = Bench()
+        var bench = SwimBench()
         bench.feed(.localHealth(penalty: 1_000))
         bench.feed(.localHealth(penalty: -5))
         #expect(bench.swim.healthScore <= SwimTiming().healthLimit)
-        var stretched = Bench()
+        var stretched = SwimBench()
         stretched.feed(.localHealth(penalty: 3))
         stretched.feed(.linkDown("n2"))
         stretched.run(for: 1_900 * milliseconds)
         #expect(stretched.status("n2") == .alive)
         stretched.run(for: 200 * milliseconds)
         #expect(stretched.status("n2") == .suspect)
-    }
-
-    @Test("digests that come with a message are handed on")
-    func digests() {
-        var bench = Bench()
-        let digest = PresenceDigest(node: "n3", epoch: 1, version: 1)
-        bench.feed(.received(SwimMessage(body: .nack(sequence: 1, target: "n3"), digests: [digest]), from: "n2"))
-        #expect(bench.actions == [.digests([digest], from: "n2")])
-    }
-
-    @Test("a newcomer asks a few for everything, and introduces itself to the rest; who was there waits to be asked")
-    func newcomer() {
-        var bench = Bench(heard: false)
-        for index in 2...9 { bench.feed(.linkUp(NodeID("n\(index)"), epoch: 10, address: "h:\(index)")) }
-        let asked = bench.sent.filter { $0.message.body == .exchange(reply: true) }
-        #expect(asked.map(\.to) == ["n2", "n3", "n4"])
-        let introduced = bench.sent.filter { if case .ping = $0.message.body { true } else { false } }
-        #expect(introduced.map(\.to) == ["n5", "n6", "n7", "n8", "n9"])
-        #expect(introduced.allSatisfy { $0.message.rumours.contains { $0.node == "n1" } })
-        for index in 2...4 {
-            bench.feed(.received(SwimMessage(body: .exchange(reply: false)), from: NodeID("n\(index)")))
-        }
-        bench.run(for: 5 * seconds)
-        _ = bench.take()
-        bench.feed(.linkUp("n11", epoch: 10, address: "h:11"))
-        #expect(bench.sent.map(\.to) == ["n11"])
-        #expect(bench.sent.allSatisfy { if case .ping = $0.message.body { true } else { false } })
-    }
-
-    @Test("who hears of a death of one that is alive here tells it at once, so that it can deny it")
-    func condemned() {
-        var bench = Bench(others: 6)
-        bench.hear(rumour("n3", .dead), from: "n2")
-        #expect(bench.status("n3") == .suspect)
-        let told = bench.sent.first { $0.to == "n3" }
-        #expect(
-            told?.message.rumours.first
-                == MemberRumour(
-                    node: "n3", epoch: 10, incarnation: 0, status: .suspect, address: "h", accuser: "n2"))
-        bench.run(for: 1_000 * milliseconds)
-        bench.hear(rumour("n3", .alive, incarnation: 1), from: "n3")
-        bench.run(for: 400 * milliseconds)
-        #expect(bench.status("n3") == .alive)
-        // A suspicion that has run for that long already ends with the word.
-        bench.hear(rumour("n3", .suspect, incarnation: 1, accuser: "n2"))
-        for sequence in UInt32(0)..<4 {
-            bench.run(for: 400 * milliseconds)
-            bench.feed(.received(SwimMessage(body: .ping(sequence: sequence)), from: "n2"))
-        }
-        #expect(bench.status("n3") == .suspect)
-        bench.hear(rumour("n3", .dead, incarnation: 1), from: "n2")
-        #expect(bench.status("n3") == .dead)
-    }
-
-    @Test("who is wrong about this node is told so directly")
-    func corrected() {
-        for body in [
-            SwimMessage.Body.ping(sequence: 1), .ack(sequence: 1, target: "n2"), .nack(sequence: 1, target: "n3"),
-            .exchange(reply: true), .exchange(reply: false), .summary(members: 1),
-        ] {
-            var timing = Bench.timing
-            timing.exchangeBurst = 8
-            var bench = Bench(timing: timing)
-            bench.hear(rumour("n1", .suspect), from: "n3")
-            _ = bench.take()
-            bench.feed(.received(SwimMessage(body: body, rumours: [rumour("n1", .dead)]), from: "n2"))
-            let told = bench.sent.filter { $0.to == "n2" && $0.message.rumours.contains(bench.ownRumour) }
-            #expect(told.count == 1, "\(body)")
-            _ = bench.take()
-            // Who is right is not.
-            bench.feed(
-                .received(SwimMessage(body: .nack(sequence: 1, target: "n3"), rumours: [bench.ownRumour]), from: "n2"))
-            #expect(bench.sent.isEmpty)
-        }
-    }
-
-    @Test("but only so often: two that hold each other wrong do not storm")
-    func correctedSeldom() {
-        var bench = Bench()
-        _ = bench.take()
-        var told = 0
-        for sequence in UInt32(0)..<50 {
-            bench.feed(
-                .received(
-                    SwimMessage(body: .nack(sequence: sequence, target: "n3"), rumours: [rumour("n1", .dead)]),
-                    from: "n2"))
-            told += bench.sent.count { $0.to == "n2" }
-            _ = bench.take()
-        }
-        #expect(told <= Bench.timing.exchangeBurst)
-    }
-
-    @Test("what was just heard is not said back")
-    func notSaidBack() {
-        var bench = Bench(others: 9)
-        bench.hear(rumour("n10", .left), from: "n3")
-        _ = bench.take()
-        for sequence in UInt32(0)..<20 {
-            bench.feed(
-                .received(SwimMessage(body: .ping(sequence: sequence), rumours: [rumour("n10", .left)]), from: "n3"))
-        }
-        #expect(!bench.sent.contains { $0.message.rumours.contains { $0.node == "n10" } })
-        _ = bench.take()
-        bench.feed(.received(SwimMessage(body: .ping(sequence: 30)), from: "n4"))
-        #expect(bench.sent.contains { $0.message.rumours.contains { $0.node == "n10" } })
-    }
-
-    @Test("who hears nobody judges nobody, for a minute; where only two others are there, it does")
-    func deaf() {
-        var bench = Bench(others: 5)
-        bench.run(for: 40 * seconds)
-        #expect(bench.swim.allMembers.contains { $0.status == .suspect })
-        #expect(!bench.swim.allMembers.contains { $0.status == .dead })
-        // It hears again: whoever is suspect has its time from now on.
-        bench.hear(rumour("n9", .alive), from: "n2")
-        bench.run(for: 1 * seconds)
-        #expect(!bench.swim.allMembers.contains { $0.status == .dead })
-        bench.run(for: 120 * seconds)
-        #expect(bench.swim.activeCount == 1)
-        #expect(bench.swim.checkInvariants().isEmpty)
-        var small = Bench(others: 2)
-        small.run(for: 15 * seconds)
-        #expect(small.swim.activeCount == 1)
-    }
-
-    @Test("a dead member that is back is asked for what it knows, and others not without bound")
-    func returned() {
-        var bench = Bench(others: 20)
-        for index in 2...21 { bench.hear(rumour(NodeID("n\(index)"), .dead), from: "n2") }
-        bench.run(for: 90 * seconds)
-        #expect(bench.swim.activeCount == 1)
-        _ = bench.take()
-        for index in 2...21 { bench.hear(rumour(NodeID("n\(index)"), .alive, incarnation: 1), from: "n2") }
-        #expect(bench.swim.activeCount == 21)
-        #expect(bench.sent.filter { $0.message.body == .exchange(reply: true) }.count == 3)
-    }
-
-    @Test("so is who has a link back, but not who begins a life, though gossip has told of it before")
-    func linkBack() {
-        var bench = Bench(others: 5)
-        let others = (2...6).map { NodeID("n\($0)") }
-        for node in others { bench.feed(.received(SwimMessage(body: .exchange(reply: false)), from: node)) }
-        bench.run(for: 2 * seconds)
-        _ = bench.take()
-        bench.hear(rumour("n3", .alive, epoch: 11))
-        bench.feed(.linkUp("n3", epoch: 11, address: "h"))
-        bench.feed(.linkUp("n2", epoch: 10, address: "h"))
-        let asked = bench.sent.filter { $0.message.body == .exchange(reply: true) }
-        #expect(asked.map(\.to) == ["n2"])
-        #expect(bench.sent.contains { $0.to == "n3" && $0.message.rumours.contains { $0.node == "n1" } })
-        _ = bench.take()
-        bench.feed(.received(SwimMessage(body: .ping(sequence: 1)), from: "n3"))
-        _ = bench.take()
-        bench.feed(.linkUp("n3", epoch: 11, address: "h"))
-        #expect(bench.sent.map(\.message.body) == [.exchange(reply: true)])
-    }
-
-    @Test("a full exchange is answered in kind, once")
-    func exchange() {
-        var bench = Bench()
-        bench.feed(.received(SwimMessage(body: .exchange(reply: true)), from: "n2"))
-        #expect(bench.sent.map(\.message.body) == [.exchange(reply: false)])
-        #expect(Set(bench.sent[0].message.rumours.map(\.node)) == ["n1", "n2", "n3"])
-        _ = bench.take()
-        bench.feed(.received(SwimMessage(body: .exchange(reply: false)), from: "n2"))
-        #expect(bench.actions.isEmpty)
-    }
-
-    @Test("who knows other members than another begins a full exchange; who knows the same says nothing")
-    func summary() {
-        let (one, other) = (Bench(), Bench())
-        #expect(one.swim.membersHash == other.swim.membersHash)
-        var bench = Bench()
-        bench.feed(.received(SwimMessage(body: .summary(members: one.swim.membersHash)), from: "n2"))
-        #expect(bench.sent.isEmpty)
-        bench.hear(rumour("n3", .alive, incarnation: 1), from: "n2")
-        _ = bench.take()
-        bench.feed(.received(SwimMessage(body: .summary(members: one.swim.membersHash)), from: "n2"))
-        #expect(bench.sent.map(\.message.body) == [.exchange(reply: true)])
     }
 
     @Test("the timing's derivations")
@@ -548,13 +273,5 @@ struct SwimRuleTests {
         #expect(timing.retransmits(members: 1) == 3)
         #expect(timing.retransmits(members: 3) == 5)
         #expect(timing.retransmits(members: 50) == 12)
-    }
-}
-
-extension Bench {
-    fileprivate var ownRumour: MemberRumour {
-        let own = swim.own
-        return MemberRumour(
-            node: own.node, epoch: own.epoch, incarnation: own.incarnation, status: own.status, address: own.address)
     }
 }
