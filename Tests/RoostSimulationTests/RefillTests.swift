@@ -47,8 +47,10 @@ import Testing
         world.expectWhole()
     }
 
-    /// Its clock shows the second in which its former life began: the others tell it that this epoch is taken.
-    @Test(arguments: World.seeds(3)) func aBlankNodeDoesNotTakeItsFormerEpoch(seed: UInt64) throws {
+    /// Its clock shows the second in which its former life began: the others tell it that this epoch is taken, also
+    /// where it denies first that it is dead.
+    @Test(arguments: World.seeds(3), [1_000, 8_000])
+    func aBlankNodeDoesNotTakeItsFormerEpoch(seed: UInt64, milliseconds: Int) throws {
         let world = try World(seed: seed)
         _ = try world.busy()
         let lost = world.node(3)
@@ -56,10 +58,11 @@ import Testing
         world.run(2_000)
         try world.cluster.wipe(lost)
         ada.connect(to: world.node(1))
+        world.run(milliseconds)
         world.cluster.setWallOffset(lost, -Int64(world.cluster.executor.now / 1_000))
-        world.run(1_000)
         try world.cluster.start(lost)
         #expect(world.run(30_000) { world.isFilled })
+        try world.device("ada", "watch", at: lost)
         world.run(10_000)
         let truth = world.cluster.nodeIDs.flatMap { id in world.cluster.onNode(id) { $0.ownSessions() } ?? [] }.sorted()
         for id in world.cluster.nodeIDs {

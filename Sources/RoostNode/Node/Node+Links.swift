@@ -54,11 +54,12 @@ extension Node {
         founding.linkUp(link, into: &actions)
         perform(actions)
         presence.linkUp(link.node)
+        let formerEpoch = swim.state(of: link.node)?.epoch ?? 0
         var swimActions: [Swim.Action] = []
         swim.receive(
             .linkUp(link.node, epoch: link.epoch, address: link.address), now: context.clock.now(), into: &swimActions)
         perform(swimActions)
-        remindOfFormerLife(link)
+        remindOfFormerLife(link, epoch: formerEpoch)
         for partition in sortedPartitions { partition.onCore { $0.receive(.peerReachable(link.node)) } }
         if phase == .draining { send(control: .draining, to: link.node) }
         linksChanged()
@@ -69,14 +70,14 @@ extension Node {
     }
 
     /// A node with a blank disk knows no epoch of its former life, and in the same one what it says of itself would be taken
-    /// for that life's: it hears of an incarnation that it never had, and raises its epoch.
-    private func remindOfFormerLife(_ link: LinkPeer) {
+    /// for that life's: it hears that it left in it, which it never said, and raises its epoch. An incarnation it never had
+    /// would not do: it may have denied its death meanwhile.
+    private func remindOfFormerLife(_ link: LinkPeer, epoch: Epoch) {
         guard let former = disksSeen.updateValue(link.store, forKey: link.node), former != link.store,
-            let known = swim.state(of: link.node), known.epoch >= link.epoch
+            epoch >= link.epoch
         else { return }
         let life = MemberRumour(
-            node: link.node, epoch: known.epoch, incarnation: known.incarnation + 1, status: .alive,
-            address: link.address)
+            node: link.node, epoch: epoch, incarnation: 0, status: .left, address: link.address)
         send(control: .swim(SwimMessage(body: .ping(sequence: 0), rumours: [life])), to: link.node)
     }
 
