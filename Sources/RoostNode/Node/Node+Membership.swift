@@ -137,11 +137,14 @@ extension Node {
     }
 
     func schedulePresenceFlush() {
-        guard presenceTimer == nil, let due = presence.nextDeadline else { return }
+        guard let due = presence.nextDeadline else { return }
+        if let set = presenceDeadline, set <= due { return }
+        presenceTimer?.cancel()
+        presenceDeadline = due
         let now = context.clock.now()
         presenceTimer = context.clock.schedule(after: due > now ? due - now : 0) { [weak self] in
             self?.onCore { node in
-                node.presenceTimer = nil
+                node.presenceDeadline = nil
                 let messages = node.presence.tick(now: node.context.clock.now())
                 for peer in node.peers.keys.sorted() where peer != node.me {
                     for message in messages { node.send(control: .presence(message), to: peer) }

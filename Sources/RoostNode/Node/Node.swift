@@ -56,6 +56,7 @@ package actor Node {
     var swimTimer: (any ScheduledTimer)?
     var swimDeadline: UInt64?
     var presenceTimer: (any ScheduledTimer)?
+    var presenceDeadline: UInt64?
     /// Whom the sessions here watch.
     var watch: PresenceWatch
     var watchTimer: (any ScheduledTimer)?
