@@ -1,30 +1,43 @@
-/// How fast a node opens sessions: a token bucket. Who comes while it is empty is told when his turn is, one after the
-/// other, so that a herd comes back spread over the time it takes to let it in. Times in nanoseconds.
+/// How fast a node opens sessions: one turn after the other, a tenth of a second's worth at once after a pause. Whose turn
+/// is within a second is held until then, so that those who chat are not behind a heap of them; the others are told when
+/// theirs is, so that a herd comes back spread over the time it takes to let it in. Times in nanoseconds.
 package struct SessionAdmission: Sendable {
     package enum Decision: Sendable, Equatable {
-        case admitted
+        /// After so long, with a turn of its own.
+        case admitted(after: UInt64)
         /// Not before so many milliseconds.
         case later(milliseconds: UInt64)
     }
 
+    /// Nobody is held for longer: so many as come in it wait at most.
+    package static let maxHold: UInt64 = 1_000_000_000
     /// Nobody is told to stay away for longer: the estimate is no better than that.
     package static let maxWait: UInt64 = 60_000_000_000
 
-    private let limit: RateLimit?
-    private var bucket = TokenBucket()
-    /// The turn of the last of those who were told to come back.
+    private let interval: UInt64
+    /// How far a turn may lie back, after a pause.
+    private let burst: UInt64
+    /// The next one that nobody has.
     private var turn: UInt64 = 0
+    /// That of the last of those who were told to come back.
+    private var toldTurn: UInt64 = 0
 
-    /// - Parameter perSecond: also how many may come at once after a pause.
     package init(perSecond: Int) {
-        limit = RateLimit(max(1, perSecond))
+        let perSecond = UInt64(max(1, perSecond))
+        interval = max(1, 1_000_000_000 / perSecond)
+        burst = max(1, perSecond / 10) * interval - interval
     }
 
     package mutating func admit(now: UInt64, using random: inout some RandomNumberGenerator) -> Decision {
-        guard let limit, bucket.take(limit, now: now) != nil else { return .admitted }
-        turn = min(max(turn, now) + limit.interval, now + Self.maxWait)
+        turn = max(turn, now - min(now, burst))
+        guard turn > now + Self.maxHold else {
+            let wait = turn > now ? turn - now : 0
+            turn += interval
+            return .admitted(after: wait)
+        }
+        toldTurn = min(max(toldTurn, turn) + interval, now + Self.maxWait)
         // They may be a little late; never all at one moment.
-        let wait = turn - now
+        let wait = toldTurn - now
         let spread = UInt64.random(in: 0...max(wait / 4, 250_000_000), using: &random)
         return .later(milliseconds: (wait + spread) / 1_000_000 + 1)
     }

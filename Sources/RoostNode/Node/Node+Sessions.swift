@@ -9,9 +9,15 @@ extension Node {
     /// The user's leader says which session is newer, and a device's first appearance is committed, before anything is
     /// said to the client.
     package func openSession(_ request: SessionRequest) async -> Result<any PendingSession, SessionRefusal> {
-        guard phase == .serving else { return .failure(phase == .draining ? .draining : .unavailable) }
-        guard sessions.count < configuration.limits.maxConnections else { return .failure(.unavailable) }
-        if case .later(let milliseconds) = admission.admit(now: context.clock.now(), using: &generator) {
+        if let refusal = refusalNow { return .failure(refusal) }
+        switch admission.admit(now: context.clock.now(), using: &generator) {
+        case .admitted(after: 0): break
+        case .admitted(let wait):
+            await withCheckedContinuation { continuation in
+                _ = context.clock.schedule(after: wait) { continuation.resume() }
+            }
+            if let refusal = refusalNow { return .failure(refusal) }
+        case .later(let milliseconds):
             context.counters.sessionsPutOff.increment()
             return .failure(.tooMany(afterMilliseconds: milliseconds))
         }
@@ -39,6 +45,11 @@ extension Node {
             }
         }
         return .failure(.unavailable)
+    }
+
+    private var refusalNow: SessionRefusal? {
+        guard phase == .serving else { return phase == .draining ? .draining : .unavailable }
+        return sessions.count < configuration.limits.maxConnections ? nil : .unavailable
     }
 
     /// `now` looks back ten seconds and what two nodes' clocks may differ by: in doubt, too much is delivered. A time is
