@@ -60,6 +60,12 @@ package struct NodeFacts: Sendable, Equatable {
         self.givenBack = givenBack
         self.joinsOnly = joinsOnly
     }
+
+    package mutating func set(_ item: GivenBack) {
+        givenBack.removeAll { $0.partition == item.partition }
+        givenBack.append(item)
+        givenBack.sort { $0.partition < $1.partition }
+    }
 }
 
 /// What is in the database of one partition when the node starts.

@@ -3,6 +3,7 @@ import RoostModel
 import RoostNode
 import RoostProtocol
 import RoostSimulation
+import RoostStorage
 import Testing
 
 /// `roost recover --unsafe`: two of three disks are gone for good.
@@ -106,6 +107,45 @@ import Testing
         let late = try world.device("bob", "late", at: behind)
         #expect(world.run(20_000) { late.received[group]?.count == 21 }, "seed \(seed): \(late.summary)")
         world.expectWhole()
+    }
+
+    /// The newest log of two has a damaged end: the other one goes on, and its owner, which has applied more, is filled
+    /// anew instead of following it.
+    @Test(arguments: World.seeds(2)) func aDamagedLogYieldsToAWholeOne(seed: UInt64) throws {
+        let world = try World(seed: seed, nodes: 5, replication: 5)
+        let group = try world.conversation(.group, "ada", "bob")
+        let partition = world.cluster.partition(of: group)
+        let ada = try world.device("ada", "phone", at: world.node(1))
+        ada.send(to: group, "first")
+        world.run(3_000)
+        let (whole, damaged) = (world.node(4), world.node(5))
+        world.cluster.kill(whole)
+        for number in 0..<20 {
+            ada.send(to: group, "a\(number)")
+            world.run(50)
+        }
+        #expect(world.run(10_000) { ada.outbox.isEmpty }, "seed \(seed)")
+        world.run(5_000)
+        for id in world.cluster.nodeIDs where id != whole && id != damaged { try world.cluster.wipe(id) }
+        world.cluster.kill(damaged)
+        let disk = try #require(world.cluster.disk(of: damaged))
+        #expect(try disk.flipBit(partition: partition, index: try disk.loadPartition(partition).lastIndex))
+        let plan = try world.cluster.recover(from: [whole, damaged])
+        let choice = try #require(plan.choices.first { $0.partition == partition })
+        #expect(choice.voter?.node == whole && choice.damaged.map(\.node) == [damaged])
+        // What the damaged one alone had is given up, and so the device that was told of it.
+        ada.reconnects = false
+        ada.disconnect()
+        for id in [whole, damaged] { try world.cluster.start(id) }
+        for id in world.cluster.nodeIDs where id != whole && id != damaged { try world.cluster.start(id) }
+        #expect(world.run(60_000) { world.isFilled }, "seed \(seed): the others are not filled")
+        #expect(world.cluster.isServing, "seed \(seed)")
+        let late = try world.device("bob", "late", at: damaged)
+        #expect(late.received[group]?.map(\.seq) == [1], "seed \(seed): \(late.summary)")
+        let other = try world.device("ada", "other", at: whole)
+        let sent = other.send(to: group, "after")
+        #expect(world.run(20_000) { other.accepted[sent] != nil }, "seed \(seed): \(other.summary)")
+        #expect(world.run(20_000) { late.received[group]?.count == 2 }, "seed \(seed): \(late.summary)")
     }
 
     /// A node of the former generation that turns up again changes nothing.

@@ -96,6 +96,9 @@ struct RecoverCommand: AsyncParsableCommand {
             "  partition \(choice.partition): goes on from \(choice.voter?.node.name ?? "?") with \(newest.lastIndex) "
             + "entries, \(choice.open) of them perhaps never accepted; may lack what \(list(choice.lost)) confirmed"
         if !newest.isWhole { line += "; ROWS OF IT ARE DAMAGED, and it waits for them" }
+        if !choice.damaged.isEmpty {
+            line += "; rows are damaged at \(list(choice.damaged.map(\.node))), which is filled anew"
+        }
         return line
     }
 }

@@ -10,8 +10,9 @@ package import RoostStorage
 /// as learners.
 ///
 /// Of each partition the survivor with the newest log, as an election would find it, is the only voter, and the other
-/// survivors are its learners; what its log lacks is lost. Where a majority survives nothing is lost, and nothing but
-/// the generation changes. Of the same surveys everybody makes the same plan.
+/// survivors are its learners; what its log lacks is lost. A log with damaged rows counts only where there is no other:
+/// its owner gives the replica back and is filled anew, since it may have applied what is given up. Where a majority
+/// survives nothing is lost, and nothing but the generation changes. Of the same surveys everybody makes the same plan.
 package struct UnsafeRecovery: Sendable {
     package struct Choice: Sendable, Equatable {
         package var partition: PartitionID
@@ -22,6 +23,8 @@ package struct UnsafeRecovery: Sendable {
         /// As the newest log has it.
         package var configuration: RaftConfiguration
         package var newest: SurvivorSurvey.Replica
+        /// Survivors whose replica is damaged and is filled anew, where another one's is whole.
+        package var damaged: [RaftPeer]
 
         /// Voters that may have confirmed what no survivor has.
         package var lost: [NodeID] { configuration.voters.map(\.node).filter { !survivors.contains($0) } }
@@ -91,9 +94,11 @@ package struct UnsafeRecovery: Sendable {
         let voters = best.replica.configuration.voters
         let living = voters.count { voter in holders.contains { $0.peer == voter } }
         let goesOn = best.replica.isWhole && living > voters.count / 2
+        // Where none is whole, each may have the rows that the newest lacks.
+        let damaged = goesOn || !best.replica.isWhole ? [] : holders.filter { !$0.replica.isWhole }.map(\.peer)
         return Choice(
             partition: id, voter: goesOn ? nil : best.peer, survivors: holders.map(\.peer.node).sorted(),
-            configuration: best.replica.configuration, newest: best.replica)
+            configuration: best.replica.configuration, newest: best.replica, damaged: damaged.sorted())
     }
 
     /// To be saved first: from then on nodes of the former generation are refused.
@@ -102,6 +107,12 @@ package struct UnsafeRecovery: Sendable {
         facts.promised = nil
         facts.founded = self.former
         facts.founded?.clusterID = clusterID
+        let own = surveys.first { $0.store == former.store }?.node
+        for choice in choices {
+            guard let peer = choice.damaged.first(where: { $0.node == own }) else { continue }
+            let number = former.store.replicaNumber(of: peer.store) ?? 0
+            facts.set(GivenBack(partition: choice.partition, number: number + 1, isBeingDeleted: true))
+        }
         return facts
     }
 
@@ -114,8 +125,11 @@ package struct UnsafeRecovery: Sendable {
             }
             let term = (replicas.map(\.replica.term).max() ?? 0) + 1
             let former = choice.configuration
-            let learners = replicas.map(\.peer).filter { $0 != voter && !former.tombstones.contains($0) }
-            let gone = (former.voters + former.learners).filter { $0 != voter && !learners.contains($0) }
+            let learners = replicas.map(\.peer).filter {
+                $0 != voter && !former.tombstones.contains($0) && !choice.damaged.contains($0)
+            }
+            let known = former.voters + former.learners + choice.damaged.filter { !former.tombstones.contains($0) }
+            let gone = Set(known).filter { $0 != voter && !learners.contains($0) }.sorted()
             let tombstones = (former.tombstones + gone).filter { $0 != voter }
             var payload = ByteBuffer()
             RaftConfiguration(voters: [voter], learners: learners, tombstones: tombstones).encode(into: &payload)

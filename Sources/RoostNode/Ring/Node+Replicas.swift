@@ -94,15 +94,9 @@ extension Node {
         rebuilding[id] = nil
         for index in repairs.indices(of: id) { repairs.remove(id, index) }
         context.logger.debug("partition \(id): its replica was removed from here")
-        set(GivenBack(partition: id, number: number + 1, isBeingDeleted: true))
+        facts.set(GivenBack(partition: id, number: number + 1, isBeingDeleted: true))
         saveFacts { $0.deleteReplica(id, last: last) }
         tellFitness()
-    }
-
-    private func set(_ item: GivenBack) {
-        facts.givenBack.removeAll { $0.partition == item.partition }
-        facts.givenBack.append(item)
-        facts.givenBack.sort { $0.partition < $1.partition }
     }
 
     /// At the start, where it was not done.
@@ -131,7 +125,7 @@ extension Node {
     private func deleteLog(_ id: PartitionID, from last: UInt64) {
         guard last > 0 else {
             guard let item = facts.givenBack.first(where: { $0.partition == id }) else { return }
-            set(GivenBack(partition: id, number: item.number, isBeingDeleted: false))
+            facts.set(GivenBack(partition: id, number: item.number, isBeingDeleted: false))
             saveFacts { _ in }
             return
         }
