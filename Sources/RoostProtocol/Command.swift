@@ -31,7 +31,7 @@ public indirect enum Command: Sendable, Equatable {
     case called(CallIdentity, Command)
     /// Whether others see when the user was online last.
     case setLastSeenHidden(user: UserID, hidden: Bool)
-    /// Partition 0 only: the ring as founded; once.
+    /// Partition 0 only: the ring as founded, or a newer one than the log has left.
     case foundRing(Ring)
     /// Partition 0 only.
     case changeRing(RingChange)

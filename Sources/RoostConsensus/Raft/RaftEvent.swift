@@ -74,7 +74,8 @@ extension RaftGroup {
         case promote(RaftPeer)
         /// A voter becomes a tombstone for good; a learner may be added again.
         case remove(RaftPeer)
-        /// Nobody wants the peer any more: it becomes a tombstone, a learner too, so that its replica is told to go.
+        /// Nobody wants the peer any more: it becomes a tombstone, a learner too or one whose addition was lost, so that
+        /// its replica is told to go.
         case giveUp(RaftPeer)
     }
 

@@ -43,11 +43,12 @@ extension RaftGroup {
         case .remove(let peer), .giveUp(let peer):
             if peer == me { return .isLeader }
             let isVoter = next.voters.contains(peer)
-            guard isVoter || next.learners.contains(peer), next.voters != [peer],
-                next.tombstones.count < options.maxTombstones
+            let isGivenUp = if case .giveUp = change { true } else { false }
+            // Whoever is given up may never have become a member: the entry that made it one was lost.
+            guard isVoter || isGivenUp || next.learners.contains(peer), next.voters != [peer],
+                !next.tombstones.contains(peer), next.tombstones.count < options.maxTombstones
             else { return .invalid }
             // A learner had no vote: one that was taken for lost, by a leader whose link was out of date, comes back.
-            let isGivenUp = if case .giveUp = change { true } else { false }
             let isBuried = (isVoter || isGivenUp) && !options.planted.contains(.tombstonesForgotten)
             next = RaftConfiguration(
                 voters: next.voters.filter { $0 != peer }, learners: next.learners.filter { $0 != peer },

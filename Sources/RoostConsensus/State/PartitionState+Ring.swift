@@ -6,7 +6,7 @@ extension PartitionState {
     mutating func foundRing(_ founding: Ring, into output: inout ApplyOutput) -> CommandResult {
         guard partition == 0 else { return .rejected(.invalid) }
         // Two leaders may have proposed it, one after the other.
-        guard ring == nil else { return .done }
+        guard founding.version > ring?.version ?? 0 else { return .done }
         return adopt(founding, into: &output)
     }
 

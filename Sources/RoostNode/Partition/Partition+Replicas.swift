@@ -14,6 +14,17 @@ extension Partition {
             me: me, configuration: raft.configuration, status: raft.peerStatus, lastIndex: raft.lastIndex,
             promotionLag: raft.options.promotionLag, wanted: wanted, stores: stores, mayAdd: mayAdd)
         guard let change else { return handOverUnlessWanted(wanted, heirs) }
+        make(change)
+    }
+
+    /// A replica that nobody wants asks whether it is still a member: a leader made it, and its entry was lost.
+    func bury(_ peer: RaftPeer) {
+        let configuration = raft.configuration
+        guard isLeader, !(configuration.voters + configuration.learners).contains(peer) else { return }
+        make(.giveUp(peer))
+    }
+
+    private func make(_ change: RaftGroup.MembershipChange) {
         let result = withRaft { raft, now, actions in raft.changeMembership(change, now: now, into: &actions) }
         switch result {
         case .success: context.logger.debug("partition \(id): \(change)")

@@ -110,8 +110,12 @@ extension Node {
             if record == nil { founding.offered(newer) } else { learned(newer) }
         case .isRemoved(let id, let store):
             let peer = RaftPeer(node: node, store: store)
-            guard partitions[id]?.onCore({ $0.raft.isTombstone(peer) }) == true else { return }
-            send(control: .ring(.wasRemoved(partition: id, store: store)), to: node)
+            guard let partition = partitions[id] else { return }
+            if partition.onCore({ $0.raft.isTombstone(peer) }) {
+                send(control: .ring(.wasRemoved(partition: id, store: store)), to: node)
+            } else if !layout[Int(id.value)].contains(node) {
+                partition.onCore { $0.bury(peer) }
+            }
         case .wasRemoved(let id, let store):
             if partitions[id]?.me.store == store { giveBack(id) }
         }
@@ -125,13 +129,16 @@ extension Node {
         send(control: .ring(isBlank ? .record(ring) : .version(ring.version)), to: link.node)
     }
 
-    /// The leader of partition 0 writes the ring as founded; from then on changes can be made to it.
+    /// The leader of partition 0 writes the ring as founded; from then on changes can be made to it. A log that lost its
+    /// end for good (`roost recover`) may have an older one than nodes heard of: then it takes theirs.
     func ensureRing() {
-        guard let record, !proposingRing,
-            partitions[0]?.onCore({ $0.isLeader && $0.state.ring == nil }) == true
-        else { return }
+        guard let record, !proposingRing else { return }
+        let known = ring ?? Ring(founding: record, configuration)
+        guard partitions[0]?.onCore({ $0.isLeader && $0.state.ring?.version ?? 0 < known.version }) == true else {
+            return
+        }
         proposingRing = true
-        call(.propose(.foundRing(Ring(founding: record, configuration))), partition: 0) { [weak self] _ in
+        call(.propose(.foundRing(known)), partition: 0) { [weak self] _ in
             self?.onCore { $0.proposingRing = false }
         }
     }

@@ -103,6 +103,19 @@ import Testing
         #expect(lab.checkInvariants() == [])
     }
 
+    /// The entry that made it a learner was lost with its leader: it can be told to go only by a tombstone.
+    @Test func whoNeverBecameAMemberCanBeGivenUp() {
+        var lab = RaftLab(voters: 3, blank: 1)
+        lab.elect(1)
+        #expect(lab.change(1, .giveUp(RaftPeer(4))) == .success(2))
+        lab.run(milliseconds: 300)
+        #expect(lab[2].group.isTombstone(RaftPeer(4)))
+        #expect(lab[2].group.configuration.voters.count == 3)
+        #expect(lab.change(1, .giveUp(RaftPeer(4))) == .failure(.invalid))
+        #expect(lab.change(1, .addLearner(RaftPeer(4))) == .failure(.invalid))
+        #expect(lab.checkInvariants() == [])
+    }
+
     /// A leader may take a learner for lost by a link that is out of date: for good would be never to be filled.
     @Test func aRemovedLearnerMayComeBack() {
         var lab = RaftLab(voters: 3, blank: 1)

@@ -115,4 +115,19 @@ import Testing
         #expect(machine.apply(.changeRing(.remove("node-7"))) == .rejected(.invalid))
         #expect(machine.state.snapshot().ring?.version == 2)
     }
+
+    /// The end of the log was lost for good, and the nodes heard what stood there.
+    @Test func aNewerRingThanTheLogHasIsTaken() {
+        var machine = Machine()
+        #expect(machine.apply(.foundRing(founding)) == .done)
+        var heard = founding
+        for number in [4, 5] {
+            if case .changed(let next) = heard.changed(by: .join(member(number))) { heard = next }
+        }
+        #expect(heard.version == founding.version + 2)
+        #expect(machine.apply(.foundRing(heard)) == .done)
+        #expect(machine.last.ring == heard && machine.state.ring == heard)
+        #expect(machine.apply(.foundRing(founding)) == .done)
+        #expect(machine.state.ring == heard)
+    }
 }
