@@ -205,6 +205,9 @@ package enum Scenario: String, Sendable, CaseIterable {
 
     /// Users change and read what can be changed, more than they write to each other.
     var prefersCalls: Bool { self == .calls }
+    /// Members come and go more often, and whoever was just taken into a group says something in it, maybe at a node that
+    /// has not heard of anything for a while.
+    var newcomersSpeak: Bool { self == .pauses || self == .partitions }
 
     /// How much longer than otherwise users wait between two deeds.
     var patience: Int { self == .idle ? 60 : 1 }
@@ -214,6 +217,7 @@ package enum Scenario: String, Sendable, CaseIterable {
         switch self {
         case .gentle: 3...5
         case .brutal, .losses, .calls: 0...1
+        case .pauses: 0...2
         case .idle: 2...3
         default: 0...4
         }

@@ -133,9 +133,11 @@ package final class Nemesis: @unchecked Sendable {
     // MARK: Faults
 
     private func begin(_ kind: FaultPlan.Kind, _ nodes: [NodeID], _ undo: @escaping () throws -> Void) {
-        let longest = kind == .pause ? max(plan.lasts.upperBound, 120_000) : plan.lasts.upperBound
-        // Mostly short, sometimes long.
-        let bound = random(0...3) == 0 ? longest : max(1, longest / 8)
+        // Mostly short, sometimes long; one who stands still for minutes is all that happens to a run.
+        let isPause = kind == .pause
+        let isLong = random(0...(isPause ? 15 : 3)) == 0
+        let longest = isPause ? max(plan.lasts.upperBound, 120_000) : plan.lasts.upperBound
+        let bound = isLong ? longest : isPause ? min(plan.lasts.upperBound, 5_000) : max(1, longest / 8)
         let milliseconds = random(plan.lasts.lowerBound...max(plan.lasts.lowerBound, bound))
         cluster.note("fault: \(kind.rawValue) \(nodes.map(\.name).joined(separator: " ")) for \(milliseconds) ms")
         counts[kind, default: 0] += 1

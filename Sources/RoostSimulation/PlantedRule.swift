@@ -42,7 +42,7 @@ package struct PlantedRule: Sendable {
         PlantedRule("votes-for-stale-log", .votesForStaleLog, .partitions, "a vote only for a log as new as one's own"),
         PlantedRule("commits-old-terms", .commitsOldTerms, .disks, "only entries of the own term are counted"),
         PlantedRule("reads-unproven", .readsUnproven, .partitions, "a leader proves its leadership before it answers"),
-        PlantedRule("refuses-unproven", .refusesUnproven, .pauses, "every \"no\" comes from a proven leader"),
+        PlantedRule("refuses-unproven", .refusesUnproven, .partitions, "every \"no\" comes from a proven leader"),
         PlantedRule("ignores-failed-sync", .ignoresFailedSync, .disks, "a failed sync ends the process"),
         PlantedRule("applied-ahead", .appliedAhead, .crashes, "state tables are never ahead of the log"),
         PlantedRule(

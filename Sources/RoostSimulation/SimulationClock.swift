@@ -38,7 +38,7 @@ package final class SimulationClock: NodeClock, @unchecked Sendable {
         let delay = after == 0 ? 0 : UInt64((Double(after) / rate).rounded(.up))
         executor.schedule(after: delay) { [gate] in
             guard !timer.isCancelled else { return }
-            gate.pass { if !timer.isCancelled { body() } }
+            gate.pass(isTimer: true) { if !timer.isCancelled { body() } }
         }
         return timer
     }

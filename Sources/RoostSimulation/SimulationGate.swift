@@ -1,9 +1,10 @@
 /// Whether a simulated process gets the processor. While it does not (SIGSTOP), everything that would happen in it is
-/// kept, and happens in its order when it goes on.
+/// kept, and happens in its order when it goes on; its timers first or last, as an event loop has it that looks at them
+/// before or after its sockets.
 package final class SimulationGate: @unchecked Sendable {
     // Unchecked: touched by the simulation's one thread only.
     private let executor: SimulationExecutor
-    private var held: [@Sendable () -> Void] = []
+    private var held: [(isTimer: Bool, body: @Sendable () -> Void)] = []
     private var since: UInt64?
     private var total: UInt64 = 0
     private var isClosed = false
@@ -21,15 +22,16 @@ package final class SimulationGate: @unchecked Sendable {
         guard let start = since else { return }
         total += executor.now - start
         since = nil
-        let bodies = held
+        let timersFirst = executor.random(0...1) == 0
+        let bodies = held.filter { $0.isTimer == timersFirst } + held.filter { $0.isTimer != timersFirst }
         held.removeAll()
-        executor.perform { for body in bodies { pass(body) } }
+        executor.perform { for item in bodies { pass(isTimer: item.isTimer, item.body) } }
     }
 
     /// Runs `body` now, or when the process goes on; never once it is gone.
-    package func pass(_ body: @escaping @Sendable () -> Void) {
+    package func pass(isTimer: Bool = false, _ body: @escaping @Sendable () -> Void) {
         guard !isClosed else { return }
-        if since == nil { body() } else { held.append(body) }
+        if since == nil { body() } else { held.append((isTimer, body)) }
     }
 
     /// The process is gone.

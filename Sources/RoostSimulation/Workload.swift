@@ -24,6 +24,7 @@ package final class Workload {
     /// Mean virtual milliseconds between two deeds.
     private let pace: UInt64
     private let prefersCalls: Bool
+    private let newcomersSpeak: Bool
 
     package init(
         cluster: SimulationCluster, watch: LogWatch, history: HistoryWatch, seed: UInt64, scenario: Scenario = .mixed
@@ -34,6 +35,7 @@ package final class Workload {
         generator = SeededGenerator(seed: seed)
         pace = [80, 200, 600][Int.random(in: 0...2, using: &generator)] * UInt64(scenario.patience)
         prefersCalls = scenario.prefersCalls
+        newcomersSpeak = scenario.newcomersSpeak
         owner = UserID(foldedUsername: "user-0")
     }
 
@@ -131,6 +133,7 @@ package final class Workload {
         case 12, 13: repeatSomething()
         case 14: reuseSomething()
         case 18: watchSomebody()
+        case 19...24 where newcomersSpeak: changeMember()
         default: break
         }
     }
@@ -255,11 +258,13 @@ package final class Workload {
         guard let call = history.calls(.write(joins ? 1 : 0), on: .member(group, guest)) else { return }
         let command = Command.changeMembers(
             ChangeMembersCommand(conversation: group, actor: owner, users: [guest], action: joins ? .add : .remove))
+        let newcomers = joins && newcomersSpeak ? devices.filter { $0.user == guest } : []
         cluster.ask(node) {
             await $0.propose(command)
         } then: { [cluster, history] result in
             guard case .done = result else { return }
             history.answers(call)
+            for device in newcomers where device.outbox.count < 60 { device.send(to: group, "here I am") }
             // What was just answered is there for everybody who asks now.
             guard looks, let again = history.calls(.read(0), on: .member(group, guest)) else { return }
             cluster.ask(node) {
