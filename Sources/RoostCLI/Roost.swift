@@ -6,6 +6,7 @@ struct Roost: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "roost",
         abstract: "A distributed messaging server: the cluster, its operator's tools and a client.",
+        version: "roost 0.1.0",
         subcommands: [
             UpCommand.self, NodeCommand.self, CertsCommand.self, StatusCommand.self, LeaveCommand.self,
             RemoveCommand.self, UsersCommand.self, KeysCommand.self, RegisterCommand.self, LoginCommand.self,

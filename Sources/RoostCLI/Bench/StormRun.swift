@@ -58,7 +58,8 @@ struct StormRun {
         let before = try await load.progress()
         let killed = BenchLoop.now
         guard kill(victim, SIGKILL) == 0 else { throw Failure("process \(victim) can't be killed", .noPermission) }
-        try await load.begin(phase: "takeover", at: killed)
+        // What is under way at the kill waits for it.
+        try await load.begin(phase: "takeover", at: killed - 250_000_000)
         try await load.begin(phase: "storm", at: killed + UInt64(Self.takeoverSeconds * 1e9))
         let back = try await returned(since: killed)
         let storm = try await load.progress()

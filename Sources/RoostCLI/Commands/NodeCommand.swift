@@ -26,7 +26,7 @@ struct NodeCommand: AsyncParsableCommand {
             throw Failure("--log-level: \"\(logLevel)\" is not a level", .usage)
         }
         guard DeviceID(id) != nil else {
-            throw Failure("--id: must be 1 to 64 letters, digits, '.', '_' or '-'", .configuration)
+            throw Failure("--id: must be 1 to 64 letters, digits, '.', '_' or '-'", .usage)
         }
         let node = NodeID(id)
         let config = try own.configuration(config, node)

@@ -14,6 +14,12 @@ struct StatusView: Equatable {
             links: try await client.get("/admin/links"))
     }
 
+    /// While the node asked does not serve yet.
+    var startingLine: String? {
+        guard cluster["status"]?.stringValue == "starting" else { return nil }
+        return "\(StatusChanges.node(self)) is starting"
+    }
+
     var lines: [String] { StatusTable.lines(cluster: cluster, partitions: partitions, links: links) }
 }
 
@@ -39,6 +45,8 @@ struct StatusWatch {
             let began = DispatchTime.now().uptimeNanoseconds
             do {
                 let view = try await reporting { try await StatusView.read(client) }
+                // What a node knows while it starts is no news of the cluster.
+                if former != nil, !isTerminal, let waiting = view.startingLine { throw Failure(waiting) }
                 show(view, after: former, wasLost: trouble != nil)
                 former = view
                 trouble = nil
@@ -56,12 +64,12 @@ struct StatusWatch {
     private func show(_ view: StatusView, after former: StatusView?, wasLost: Bool) {
         guard !isTerminal else { return draw(view.lines + ["", "\(Self.time)  every second; Ctrl-C ends"]) }
         guard let former else { return view.lines.forEach { Console.out($0) } }
-        if wasLost { Console.out("\(Self.time) answered again, by \(StatusChanges.node(view))") }
+        if wasLost { Console.out("\(Self.time) answers again: \(StatusChanges.node(view))") }
         for line in StatusChanges.lines(from: former, to: view) { Console.out("\(Self.time) \(line)") }
     }
 
     private func lost(_ message: String, _ former: StatusView?) {
-        guard isTerminal else { return Console.out("\(Self.time) no node answers: \(message)") }
+        guard isTerminal else { return Console.out("\(Self.time) no answer: \(message)") }
         draw((former?.lines ?? []) + ["", "\(Self.time)  NO NODE ANSWERS: \(message); the table is older"])
     }
 
