@@ -43,6 +43,14 @@ public indirect enum Command: Sendable, Equatable {
 }
 
 extension Command {
+    public var changesRing: Bool {
+        switch self {
+        case .changeRing: true
+        case .called(_, let command): command.changesRing
+        default: false
+        }
+    }
+
     /// The send that it is, with limits or without.
     public var sending: SendCommand? {
         switch self {

@@ -1,6 +1,6 @@
 /// Whether a simulated process gets the processor. While it does not (SIGSTOP), everything that would happen in it is
-/// kept, and happens in its order when it goes on; its timers first or last, as an event loop has it that looks at them
-/// before or after its sockets.
+/// kept, and happens in its order when it goes on; its timers before or after what its clients and its disk have for it.
+/// What other nodes sent comes last (`SimulationNetwork.thaw`).
 package final class SimulationGate: @unchecked Sendable {
     // Unchecked: touched by the simulation's one thread only.
     private let executor: SimulationExecutor

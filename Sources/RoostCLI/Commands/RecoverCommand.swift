@@ -11,7 +11,7 @@ struct RecoverCommand: AsyncParsableCommand {
         abstract: "Last resort: go on from the surviving nodes when a majority of the disks is gone for good.",
         discussion: """
             Stop every node first. Without --unsafe it only says what would be done and what may be lost. Name every \
-            survivor: each partition goes on from the one with the newest log. Survivors on other machines are taken in \
+            survivor: each partition goes on from the one with the newest log, as far as that is whole. Survivors on other machines are taken in \
             by their surveys: --save on each, carry the files to all, then the same --with on each. Afterwards start \
             the survivors; the other nodes join them with blank data directories and are filled.
             """)
@@ -93,11 +93,13 @@ struct RecoverCommand: AsyncParsableCommand {
     private static func line(of choice: UnsafeRecovery.Choice) -> String {
         let newest = choice.newest
         var line =
-            "  partition \(choice.partition): goes on from \(choice.voter?.node.name ?? "?") with \(newest.lastIndex) "
+            "  partition \(choice.partition): goes on from \(choice.voter?.node.name ?? "?") with \(newest.wholeIndex) "
             + "entries, \(choice.open) of them perhaps never accepted; may lack what \(list(choice.lost)) confirmed"
-        if !newest.isWhole { line += "; ROWS OF IT ARE DAMAGED, and it waits for them" }
+        if !newest.isWhole {
+            line += "; A ROW IS DAMAGED, AND IT GIVES UP \(newest.lastIndex - newest.wholeIndex) ENTRIES from there on"
+        }
         if !choice.damaged.isEmpty {
-            line += "; rows are damaged at \(list(choice.damaged.map(\.node))), which is filled anew"
+            line += "; rows are damaged at \(list(choice.damaged.map(\.node))): filled anew, what it alone had is lost"
         }
         return line
     }

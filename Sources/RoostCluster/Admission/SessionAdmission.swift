@@ -10,7 +10,7 @@ package struct SessionAdmission: Sendable {
     }
 
     /// Nobody is held for longer: so many as come in it wait at most.
-    package static let maxHold: UInt64 = 1_000_000_000
+    private let maxHold: UInt64
     /// Nobody is told to stay away for longer: the estimate is no better than that.
     package static let maxWait: UInt64 = 60_000_000_000
 
@@ -22,7 +22,8 @@ package struct SessionAdmission: Sendable {
     /// That of the last of those who were told to come back.
     private var toldTurn: UInt64 = 0
 
-    package init(perSecond: Int) {
+    package init(perSecond: Int, maxHold: UInt64 = 1_000_000_000) {
+        self.maxHold = min(maxHold, 1_000_000_000)
         let perSecond = UInt64(max(1, perSecond))
         interval = max(1, 1_000_000_000 / perSecond)
         burst = max(1, perSecond / 10) * interval - interval
@@ -30,7 +31,7 @@ package struct SessionAdmission: Sendable {
 
     package mutating func admit(now: UInt64, using random: inout some RandomNumberGenerator) -> Decision {
         turn = max(turn, now - min(now, burst))
-        guard turn > now + Self.maxHold else {
+        guard turn > now + maxHold else {
             let wait = turn > now ? turn - now : 0
             turn += interval
             return .admitted(after: wait)

@@ -35,6 +35,7 @@ extension Node {
     /// Takes no more sessions, and asks those that are here and the leaderships to go elsewhere.
     func beginDraining() {
         phase = .draining
+        releaseHeld()
         let leads = partitions.values.count { $0.onCore { $0.isLeader } }
         context.logger.notice("draining", metadata: ["leads": "\(leads)", "sessions": "\(sessions.count)"])
         for partition in sortedPartitions { partition.onCore { $0.receive(.draining(me)) } }

@@ -13,9 +13,7 @@ extension Node {
         switch admission.admit(now: context.clock.now(), using: &generator) {
         case .admitted(after: 0): break
         case .admitted(let wait):
-            await withCheckedContinuation { continuation in
-                _ = context.clock.schedule(after: wait) { continuation.resume() }
-            }
+            await turn(after: wait)
             if let refusal = refusalNow { return .failure(refusal) }
         case .later(let milliseconds):
             context.counters.sessionsPutOff.increment()
@@ -47,8 +45,26 @@ extension Node {
         return .failure(.unavailable)
     }
 
+    private func turn(after nanoseconds: UInt64) async {
+        heldNumber += 1
+        let number = heldNumber
+        await withCheckedContinuation { continuation in
+            held[number] = continuation
+            _ = context.clock.schedule(after: nanoseconds) { [weak self] in
+                self?.onCore { $0.held.removeValue(forKey: number)?.resume() }
+            }
+        }
+    }
+
+    /// They are told at once that they are not taken in.
+    func releaseHeld() {
+        let waiting = held.sorted { $0.key < $1.key }
+        held.removeAll()
+        for (_, continuation) in waiting { continuation.resume() }
+    }
+
     private var refusalNow: SessionRefusal? {
-        guard phase == .serving else { return phase == .draining ? .draining : .unavailable }
+        guard phase == .serving, !isStopped else { return phase == .draining ? .draining : .unavailable }
         return sessions.count < configuration.limits.maxConnections ? nil : .unavailable
     }
 

@@ -101,6 +101,9 @@ package actor Node {
     var sessions: [UInt32: SessionEntry] = [:]
     var sessionDigests = DigestHistory()
     var admission: SessionAdmission
+    /// Who waits for a turn to open a session: as many as come in `SessionAdmission.maxHold`.
+    var held: [UInt64: CheckedContinuation<Void, Never>] = [:]
+    var heldNumber: UInt64 = 0
     var nextSlot: UInt32
     var nextOpen: UInt64
     var opens: [UInt64: OpenInFlight] = [:]
@@ -194,7 +197,9 @@ package actor Node {
         var limits = PresenceLimits()
         limits.batchDelay = UInt64(configuration.timing.presenceBatchMilliseconds) * 1_000_000
         presence = PresenceTable(me: context.id, epoch: facts.epoch, limits: limits)
-        admission = SessionAdmission(perSecond: configuration.limits.maxSessionOpensPerSecond)
+        admission = SessionAdmission(
+            perSecond: configuration.limits.maxSessionOpensPerSecond,
+            maxHold: UInt64(configuration.timing.httpTimeoutMilliseconds) * 500_000)
         watch = Self.presenceWatch(configuration, now: context.clock.now())
         for node in Self.members(facts, configuration).map(\.node) + [me] {
             peers[node] = Peer(id: node, context: context)
@@ -220,6 +225,7 @@ package actor Node {
     /// Ends all timers and breaks the cycles: nothing is called back after it.
     package func stop() {
         isStopped = true
+        releaseHeld()
         for partition in partitions.values { partition.onCore { $0.stop() } }
         partitions.removeAll()
         swimTimer?.cancel()

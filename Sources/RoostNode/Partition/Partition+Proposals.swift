@@ -22,6 +22,10 @@ extension Partition {
             reply(.rejected(.invalid), to: key)
             return
         }
+        // After `roost recover` the log may have an older ring than the node: that comes first (`ensureRing`).
+        if command.changesRing, node.onCore({ $0.ring?.version ?? 0 }) > state.ring?.version ?? 0 {
+            return refuse(key)
+        }
         // Only the log has messages without content.
         guard command.sending?.removedHash == nil else { return reply(.rejected(.invalid), to: key) }
         let early = state.rejection(of: command, known: filter, at: clusterTime)

@@ -14,21 +14,26 @@ package struct SurvivorSurvey: Sendable, Equatable {
         package var lastTerm: UInt64
         /// Known to it as committed and applied; what follows may or may not have been accepted.
         package var appliedIndex: UInt64
-        /// No row is damaged without which it can't start.
-        package var isWhole: Bool
+        /// The last entry before the first damaged row without which it can't start; `lastIndex` where there is none.
+        package var wholeIndex: UInt64
+        /// Of that entry; 0 where it is 0.
+        package var wholeTerm: UInt64
         package var configuration: RaftConfiguration
         package init(
             partition: PartitionID, term: UInt64, lastIndex: UInt64, lastTerm: UInt64, appliedIndex: UInt64,
-            isWhole: Bool, configuration: RaftConfiguration
+            wholeIndex: UInt64, wholeTerm: UInt64, configuration: RaftConfiguration
         ) {
             self.partition = partition
             self.term = term
             self.lastIndex = lastIndex
             self.lastTerm = lastTerm
             self.appliedIndex = appliedIndex
-            self.isWhole = isWhole
+            self.wholeIndex = wholeIndex
+            self.wholeTerm = wholeTerm
             self.configuration = configuration
         }
+
+        package var isWhole: Bool { wholeIndex == lastIndex }
     }
 
     package var node: NodeID
@@ -36,6 +41,8 @@ package struct SurvivorSurvey: Sendable, Equatable {
     package var record: FoundingRecord
     /// Random: goes into the id of the new generation, so that no two recoveries make the same.
     package var nonce: UInt64
+    /// The newest that the node heard of.
+    package var ring: Ring?
     /// Of the partitions that it has a log of, ascending.
     package var replicas: [Replica]
 
@@ -46,11 +53,14 @@ package struct SurvivorSurvey: Sendable, Equatable {
             ?? RaftPeer(node: node, store: store)
     }
 
-    package init(node: NodeID, store: StoreID, record: FoundingRecord, nonce: UInt64, replicas: [Replica]) {
+    package init(
+        node: NodeID, store: StoreID, record: FoundingRecord, nonce: UInt64, ring: Ring?, replicas: [Replica]
+    ) {
         self.node = node
         self.store = store
         self.record = record
         self.nonce = nonce
+        self.ring = ring
         self.replicas = replicas
     }
 
@@ -77,13 +87,16 @@ package struct SurvivorSurvey: Sendable, Equatable {
                 if let later = RaftConfiguration(decoding: &payload) { configuration = later }
             }
             let lastTerm = restored.termRuns.last?.term ?? 0
+            let wholeIndex = restored.missing.map { $0.index - 1 }.min() ?? restored.lastIndex
+            let wholeTerm = restored.termRuns.last { $0.firstIndex <= wholeIndex }?.term ?? 0
             replicas.append(
                 Replica(
                     partition: id, term: max(restored.hardState.term, lastTerm), lastIndex: restored.lastIndex,
-                    lastTerm: lastTerm, appliedIndex: restored.state.appliedIndex,
-                    isWhole: restored.missing.isEmpty, configuration: configuration))
+                    lastTerm: lastTerm, appliedIndex: restored.state.appliedIndex, wholeIndex: wholeIndex,
+                    wholeTerm: wholeTerm, configuration: configuration))
         }
-        self.init(node: node, store: facts.store, record: record, nonce: nonce, replicas: replicas)
+        self.init(
+            node: node, store: facts.store, record: record, nonce: nonce, ring: facts.ring, replicas: replicas)
     }
 
     package func replica(of partition: PartitionID) -> Replica? { replicas.first { $0.partition == partition } }

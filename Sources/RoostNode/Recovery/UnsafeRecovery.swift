@@ -10,9 +10,10 @@ package import RoostStorage
 /// as learners.
 ///
 /// Of each partition the survivor with the newest log, as an election would find it, is the only voter, and the other
-/// survivors are its learners; what its log lacks is lost. A log with damaged rows counts only where there is no other:
-/// its owner gives the replica back and is filled anew, since it may have applied what is given up. Where a majority
-/// survives nothing is lost, and nothing but the generation changes. Of the same surveys everybody makes the same plan.
+/// survivors are its learners; what its log lacks is lost. A log counts as far as its first damaged row. Whose log ends
+/// there, and is not chosen, gives the replica back and is filled anew, since it may have applied what is given up. Where
+/// a majority survives nothing is lost, and nothing but the generation changes. Of the same surveys everybody makes the
+/// same plan.
 package struct UnsafeRecovery: Sendable {
     package struct Choice: Sendable, Equatable {
         package var partition: PartitionID
@@ -23,13 +24,13 @@ package struct UnsafeRecovery: Sendable {
         /// As the newest log has it.
         package var configuration: RaftConfiguration
         package var newest: SurvivorSurvey.Replica
-        /// Survivors whose replica is damaged and is filled anew, where another one's is whole.
+        /// Survivors whose replica is damaged and is filled anew.
         package var damaged: [RaftPeer]
 
         /// Voters that may have confirmed what no survivor has.
         package var lost: [NodeID] { configuration.voters.map(\.node).filter { !survivors.contains($0) } }
         /// Entries that were perhaps never accepted.
-        package var open: UInt64 { newest.lastIndex - min(newest.lastIndex, newest.appliedIndex) }
+        package var open: UInt64 { newest.wholeIndex - min(newest.wholeIndex, newest.appliedIndex) }
     }
 
     package enum Refusal: Error, Sendable, Equatable {
@@ -87,15 +88,19 @@ package struct UnsafeRecovery: Sendable {
         // Whoever has what an election would prefer has all that the others know to be committed.
         let best = holders.max { one, other in
             let (a, b) = (one.replica, other.replica)
-            if a.isWhole != b.isWhole { return b.isWhole }
-            return (a.lastTerm, a.lastIndex, a.appliedIndex) < (b.lastTerm, b.lastIndex, b.appliedIndex)
+            return (a.wholeTerm, a.wholeIndex, a.appliedIndex) < (b.wholeTerm, b.wholeIndex, b.appliedIndex)
         }
         guard let best else { return nil }
         let voters = best.replica.configuration.voters
-        let living = voters.count { voter in holders.contains { $0.peer == voter } }
-        let goesOn = best.replica.isWhole && living > voters.count / 2
-        // Where none is whole, each may have the rows that the newest lacks.
-        let damaged = goesOn || !best.replica.isWhole ? [] : holders.filter { !$0.replica.isWhole }.map(\.peer)
+        // A damaged one votes again once it has its rows from another, which gives only what it knows to be committed.
+        let living = voters.count { voter in
+            holders.contains {
+                $0.peer == voter
+                    && ($0.replica.isWhole || best.replica.isWhole && $0.replica.lastIndex <= best.replica.appliedIndex)
+            }
+        }
+        let goesOn = living > voters.count / 2
+        let damaged = goesOn ? [] : holders.filter { !$0.replica.isWhole && $0.peer != best.peer }.map(\.peer)
         return Choice(
             partition: id, voter: goesOn ? nil : best.peer, survivors: holders.map(\.peer.node).sorted(),
             configuration: best.replica.configuration, newest: best.replica, damaged: damaged.sorted())
@@ -107,11 +112,17 @@ package struct UnsafeRecovery: Sendable {
         facts.promised = nil
         facts.founded = self.former
         facts.founded?.clusterID = clusterID
+        // The log of partition 0 may have lost its end: then its leader takes this one, which is newer than any.
+        if var ring = surveys.compactMap(\.ring).max(by: { $0.version < $1.version }) {
+            ring.version += 1
+            facts.ring = ring
+        }
         let own = surveys.first { $0.store == former.store }?.node
         for choice in choices {
             guard let peer = choice.damaged.first(where: { $0.node == own }) else { continue }
-            let number = former.store.replicaNumber(of: peer.store) ?? 0
-            facts.set(GivenBack(partition: choice.partition, number: number + 1, isBeingDeleted: true))
+            let known = facts.givenBack.first { $0.partition == choice.partition }?.number ?? 0
+            let number = max(known, (former.store.replicaNumber(of: peer.store) ?? 0) + 1)
+            facts.set(GivenBack(partition: choice.partition, number: number, isBeingDeleted: true))
         }
         return facts
     }
@@ -128,15 +139,28 @@ package struct UnsafeRecovery: Sendable {
             let learners = replicas.map(\.peer).filter {
                 $0 != voter && !former.tombstones.contains($0) && !choice.damaged.contains($0)
             }
-            let known = former.voters + former.learners + choice.damaged.filter { !former.tombstones.contains($0) }
-            let gone = Set(known).filter { $0 != voter && !learners.contains($0) }.sorted()
-            let tombstones = (former.tombstones + gone).filter { $0 != voter }
+            let members = former.voters + former.learners + givenBack(choice)
+            let gone = Set(members).filter { $0 != voter && !learners.contains($0) && !former.tombstones.contains($0) }
+            let tombstones = (former.tombstones + gone.sorted()).filter { $0 != voter }
             var payload = ByteBuffer()
             RaftConfiguration(voters: [voter], learners: learners, tombstones: tombstones).encode(into: &payload)
-            let entry = RaftEntry(
-                index: choice.newest.lastIndex + 1, term: term, kind: .configuration, payload: payload)
+            let newest = choice.newest
+            let entry = RaftEntry(index: newest.wholeIndex + 1, term: term, kind: .configuration, payload: payload)
             return PartitionWrite(
-                partition: choice.partition, hardState: RaftHardState(term: term, vote: nil), entries: [entry])
+                partition: choice.partition, hardState: RaftHardState(term: term, vote: nil),
+                clearsState: newest.appliedIndex > newest.wholeIndex,
+                truncateFrom: newest.isWhole ? nil : newest.wholeIndex + 1, entries: [entry])
+        }
+    }
+
+    /// As whom the owners of damaged replicas took part, or may have without this log's knowing it: as none of these they
+    /// come back.
+    private func givenBack(_ choice: Choice) -> [RaftPeer] {
+        choice.damaged.flatMap { peer -> [RaftPeer] in
+            guard let store = surveys.first(where: { $0.node == peer.node })?.store else { return [peer] }
+            return (0...(store.replicaNumber(of: peer.store) ?? 0)).map {
+                RaftPeer(node: peer.node, store: store.replica($0))
+            }
         }
     }
 }

@@ -12,17 +12,20 @@ struct SurveyFile: Codable {
         var lastIndex: UInt64
         var lastTerm: UInt64
         var appliedIndex: UInt64
-        var isWhole: Bool
+        var wholeIndex: UInt64
+        var wholeTerm: UInt64
         var configuration: Data
     }
 
-    private var format = 1
+    private static let format = 2
+    private var format = Self.format
     private var node: String
     private var store: UInt64
     private var nonce: UInt64
     /// For who looks into it.
     private var cluster: String
     private var record: Data
+    private var ring: Data?
     private var replicas: [Replica]
 
     init(_ survey: SurvivorSurvey) {
@@ -31,10 +34,12 @@ struct SurveyFile: Codable {
         nonce = survey.nonce
         cluster = "\(survey.record.cluster) (\(survey.record.clusterID))"
         record = Self.data { survey.record.encode(into: &$0) }
+        ring = survey.ring.map { ring in Self.data { ring.encode(into: &$0) } }
         replicas = survey.replicas.map { replica in
             Replica(
                 partition: replica.partition.value, term: replica.term, lastIndex: replica.lastIndex,
-                lastTerm: replica.lastTerm, appliedIndex: replica.appliedIndex, isWhole: replica.isWhole,
+                lastTerm: replica.lastTerm, appliedIndex: replica.appliedIndex,
+                wholeIndex: replica.wholeIndex, wholeTerm: replica.wholeTerm,
                 configuration: Self.data { replica.configuration.encode(into: &$0) })
         }
     }
@@ -70,7 +75,13 @@ struct SurveyFile: Codable {
 
     private var survey: SurvivorSurvey? {
         var bytes = ByteBuffer(bytes: record)
-        guard format == 1, let record = try? FoundingRecord(decoding: &bytes) else { return nil }
+        guard format == Self.format, let record = try? FoundingRecord(decoding: &bytes) else { return nil }
+        var known: Ring?
+        if let ring {
+            var bytes = ByteBuffer(bytes: ring)
+            guard let decoded = try? Ring(decoding: &bytes) else { return nil }
+            known = decoded
+        }
         var list: [SurvivorSurvey.Replica] = []
         for replica in replicas {
             var bytes = ByteBuffer(bytes: replica.configuration)
@@ -78,11 +89,11 @@ struct SurveyFile: Codable {
             list.append(
                 .init(
                     partition: PartitionID(replica.partition), term: replica.term, lastIndex: replica.lastIndex,
-                    lastTerm: replica.lastTerm, appliedIndex: replica.appliedIndex, isWhole: replica.isWhole,
-                    configuration: configuration))
+                    lastTerm: replica.lastTerm, appliedIndex: replica.appliedIndex,
+                    wholeIndex: replica.wholeIndex, wholeTerm: replica.wholeTerm, configuration: configuration))
         }
         return SurvivorSurvey(
-            node: NodeID(node), store: StoreID(store), record: record, nonce: nonce, replicas: list)
+            node: NodeID(node), store: StoreID(store), record: record, nonce: nonce, ring: known, replicas: list)
     }
 
     private static func data(_ encode: (inout ByteBuffer) -> Void) -> Data {
