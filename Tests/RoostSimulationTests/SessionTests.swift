@@ -40,6 +40,25 @@ import Testing
         world.expectAgreement()
     }
 
+    /// Nobody waits for a turn at a node that drains.
+    @Test(arguments: World.seeds(2)) func whoIsHeldHearsThatTheNodeDrains(seed: UInt64) throws {
+        let world = try World(seed: seed) { $0.limits.maxSessionOpensPerSecond = 5 }
+        let home = world.node(1)
+        let devices = try (0..<5).map { number in
+            try world.device("ada-\(number)", "phone", at: home, waits: false) { $0.reconnects = false }
+        }
+        world.run(100)
+        #expect(devices.allSatisfy { $0.refusals == 0 }, "seed \(seed)")
+        let held = devices.filter { !$0.isConnected }
+        #expect(held.count >= 3, "seed \(seed): \(held.count)")
+        world.cluster.ask(home) {
+            await $0.drain()
+        } then: {
+        }
+        world.run(50)
+        #expect(held.allSatisfy { $0.refusals == 1 }, "seed \(seed): \(held.map(\.refusals))")
+    }
+
     /// However sessions came about, the news that an account is disabled reaches them all, wherever they are.
     @Test(arguments: World.seeds(3)) func aDisabledAccountLosesItsSessions(seed: UInt64) throws {
         let world = try World(seed: seed, nodes: 5, replication: 3)
