@@ -100,11 +100,36 @@ import Testing
         #expect((late.first ?? 0) > (early.last ?? 0))
     }
 
+    private let server = CallTable.Server(node: "node-1", epoch: 7)
+
+    /// One that may still be taken elsewhere can't be said to be refused.
+    @Test func aCallIsScatteredOverLives() {
+        var table = CallTable(epoch: 1)
+        let id = table.add(call(0))
+        for _ in 0..<3 { table.sent(id, at: 5, to: server) }
+        #expect(table[id]?.isScattered == false)
+        table.sent(id, at: 6, to: CallTable.Server(node: "node-1", epoch: 8))
+        #expect(table[id]?.isScattered == true)
+        table.sent(id, at: 7, to: CallTable.Server(node: "node-1", epoch: 8))
+        #expect(table[id]?.isScattered == true)
+    }
+
+    @Test func refusalsAreRememberedUpToABound() {
+        var refusals = RecentRefusals(limit: 2)
+        func origin(_ id: UInt64) -> Partition.ProposalOrigin { .init(node: "node-1", id: id) }
+        for id in 1...3 as ClosedRange<UInt64> { refusals.note(.rejected(.notMember), to: origin(id)) }
+        refusals.note(.rejected(.outOfOrder), to: origin(4))
+        refusals.note(.done, to: origin(5))
+        #expect(refusals[origin(1)] == nil)
+        #expect(refusals[origin(2)] == .rejected(.notMember) && refusals[origin(3)] == .rejected(.notMember))
+        #expect(refusals[origin(4)] == nil && refusals[origin(5)] == nil)
+    }
+
     @Test func whatWaitsGoesInOrder() {
         var table = CallTable(epoch: 1)
         let ids = (0..<6).map { table.add(call(PartitionID(UInt16($0 % 2)))) }
         #expect(table.ids(of: 0) == [ids[0], ids[2], ids[4]])
-        for id in ids { table.sent(id, at: 50) }
+        for id in ids { table.sent(id, at: 50, to: server) }
         #expect(table.waiting(since: 49).isEmpty)
         #expect(table.waiting(since: 50) == [0, 1])
         table.unsent(ids[3])
@@ -125,7 +150,7 @@ import Testing
         var table = CallTable(epoch: 1)
         let again = Command.setAccountDisabled(user: UserID(foldedUsername: "ada"), disabled: true)
         let id = table.add(call(0, remade: { again }))
-        table.sent(id, at: 5)
+        table.sent(id, at: 5, to: server)
         let first = table.outOfOrder(id)
         #expect(first != nil && first?.sentAt == nil)
         guard case .propose(var body)? = first?.body else { return }

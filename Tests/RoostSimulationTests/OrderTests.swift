@@ -7,6 +7,31 @@ import Testing
 
 /// What one session sends arrives in the order it was sent, also across an error that says "send it again".
 @Suite struct OrderTests {
+    /// The leader refuses, its answer is held up, and the node asks again while the user becomes a member: what was refused
+    /// once is not taken the second time.
+    @Test(arguments: World.seeds(3)) func aRefusalHoldsForLaterCopies(seed: UInt64) throws {
+        let world = try World(seed: seed)
+        let group = try world.conversation(.group, "ada", "bob")
+        // Leaderships have found their places by then.
+        world.run(5_000)
+        let leader = try #require(world.cluster.leader(of: world.cluster.partition(of: group)))
+        // The first node is asked for everything else.
+        let home = try #require(world.cluster.nodeIDs.dropFirst().first { $0 != leader })
+        let ada = try world.device("ada", "phone", at: world.node(1))
+        let guest = try world.device("guest", "phone", at: home)
+        world.cluster.network.mute(from: leader, to: home)
+        let sent = guest.send(to: group, "too early")
+        world.run(100)
+        #expect(try world.change(group, by: "ada", .add, "guest") == .done, "seed \(seed)")
+        world.run(700)
+        world.cluster.network.heal(leader, home)
+        #expect(world.run(10_000) { guest.outbox.isEmpty }, "seed \(seed): \(guest.summary)")
+        world.run(1_000)
+        let isThere = ada.received[group]?.contains { $0.id == sent } ?? false
+        #expect(isThere == (guest.accepted[sent] != nil), "seed \(seed): \(guest.refused)")
+        world.expectAgreement()
+    }
+
     private func frame(_ number: Int, _ ids: [MessageID], to group: ConversationID) -> ClientSend {
         ClientSend(id: ids[number], conversation: group, content: ByteBuffer(string: "\"m\(number)\""))
     }

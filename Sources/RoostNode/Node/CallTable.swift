@@ -34,11 +34,20 @@ struct CallTable: Sendable {
         var deadline: UInt64
         /// When it was last sent; nil while it waits for a leader to be known.
         var sentAt: UInt64?
+        /// The life of the node that it was sent to first.
+        var server: Server?
+        /// It was sent to others too: what one of them refuses another may still take.
+        var isScattered = false
         /// Answers that it came out of its session's order.
         var disorders = 0
         /// The command as it would be made now, for one that is sent again after such an answer.
         var remade: (@Sendable () -> Command?)?
         var completion: @Sendable (CallOutcome) -> Void
+    }
+
+    struct Server: Sendable, Equatable {
+        var node: NodeID
+        var epoch: Epoch
     }
 
     private(set) var calls: [UInt64: Call] = [:]
@@ -73,7 +82,13 @@ struct CallTable: Sendable {
         return call
     }
 
-    mutating func sent(_ id: UInt64, at now: UInt64) { calls[id]?.sentAt = now }
+    mutating func sent(_ id: UInt64, at now: UInt64, to server: Server) {
+        guard var call = calls[id] else { return }
+        call.sentAt = now
+        call.isScattered = call.isScattered || call.server.map { $0 != server } ?? false
+        call.server = server
+        calls[id] = call
+    }
     mutating func unsent(_ id: UInt64) { calls[id]?.sentAt = nil }
 
     /// It came out of order: it goes again with the others, made anew. Nil where that has been tried often enough.

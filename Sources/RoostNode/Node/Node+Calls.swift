@@ -58,7 +58,8 @@ extension Node {
     private func dispatch(_ id: UInt64) {
         guard let call = calls[id], let leader = call.target ?? leader(of: call.partition), isReachable(leader)
         else { return }
-        calls.sent(id, at: context.clock.now())
+        let epoch = leader == me ? facts.epoch : peers[leader]?.onCore { $0.link?.epoch } ?? 0
+        calls.sent(id, at: context.clock.now(), to: .init(node: leader, epoch: epoch))
         switch call.body {
         case .propose(let command):
             send(proposal: Proposal(id: id, partition: call.partition, command: command), to: leader)
@@ -82,7 +83,9 @@ extension Node {
             // with the next retry. One whose turn is over will not be heard of again: its outcome is unknown.
             if calls.outOfOrder(result.id) == nil { calls.remove(result.id)?.completion(.unavailable) }
         case .applied(let answer):
-            calls.remove(result.id)?.completion(.applied(answer))
+            guard let call = calls.remove(result.id) else { return }
+            if call.isScattered, case .rejected = answer { return call.completion(.unavailable) }
+            call.completion(.applied(answer))
         case .notLeader(let hint):
             notLeader(result.id, said: node, hint: hint)
         }

@@ -14,6 +14,7 @@ extension Partition {
         }
         // Sent again while the first is under way: that one will be answered.
         guard !inFlight.contains(key) else { return }
+        if let known = refusals[key] { return reply(known, to: key) }
         var body = proposal.command
         let command: Command
         do {
@@ -124,6 +125,7 @@ extension Partition {
 
     func reply(_ result: CommandResult, to origin: ProposalOrigin) {
         inFlight.remove(origin)
+        refusals.note(result, to: origin)
         node.onCore { $0.send(result: ProposalResult(id: origin.id, outcome: .applied(result)), to: origin.node) }
     }
 }

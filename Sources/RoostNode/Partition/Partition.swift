@@ -32,6 +32,7 @@ actor Partition {
     var proposing: [Proposing] = []
     var waiting: Deque<(index: UInt64, term: UInt64, origin: ProposalOrigin)> = []
     var inFlight: Set<ProposalOrigin> = []
+    var refusals = RecentRefusals()
 
     // Reads that wait for a proof of leadership, then for the state to be as new.
     var reads: [UInt64: PendingRead] = [:]
