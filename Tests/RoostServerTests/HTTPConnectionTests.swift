@@ -47,17 +47,6 @@ import Testing
         }
     }
 
-    @Test func anUnknownMethodIsNamed() async throws {
-        try await TestServer.run { server in
-            let connection = try await server.connectAdmin()
-            try await connection.send("FROBNICATE /livez HTTP/1.1\r\nhost: x\r\n\r\n")
-            let response = try await connection.response()
-            #expect(response.status == 501)
-            #expect(response.code == "unknown_method")
-            _ = await connection.readToEnd()
-        }
-    }
-
     @Test func headHasNoBody() async throws {
         try await TestServer.run { server in
             let connection = try await server.connectAdmin()

@@ -88,12 +88,7 @@ final class HTTPExchangeHandler: ChannelInboundHandler, RemovableChannelHandler 
         switch state {
         case .waitingForHead, .readingBody:
             guard error is HTTPParserError else { return context.close(promise: nil) }
-            // RFC 9110, section 9.1.
-            let problem =
-                (error as? HTTPParserError) == .invalidMethod
-                ? Problem(.notImplemented, "unknown_method", "no such method is known here")
-                : Problem(.badRequest, "invalid_http", "this is not HTTP/1.1 as this server takes it")
-            finish(with: problem, context)
+            finish(with: Problem(.badRequest, "invalid_http", "this is not HTTP/1.1 as this server takes it"), context)
         case .answering, .lingering, .upgraded, .closed: context.close(promise: nil)
         }
     }
