@@ -11,9 +11,10 @@ struct RecoverCommand: AsyncParsableCommand {
         abstract: "Last resort: go on from the surviving nodes when a majority of the disks is gone for good.",
         discussion: """
             Stop every node first. Without --unsafe it only says what would be done and what may be lost. Name every \
-            survivor: each partition goes on from the one with the newest log, as far as that is whole. Survivors on other machines are taken in \
-            by their surveys: --save on each, carry the files to all, then the same --with on each. Afterwards start \
-            the survivors; the other nodes join them with blank data directories and are filled.
+            survivor: each partition goes on from the one with the newest log, as far as that is whole. \
+            Survivors on other machines are taken in by their surveys: --save on each, carry the files to all, then the \
+            same --with on each. Afterwards start the survivors; the other nodes join them with blank data directories \
+            and are filled.
             """)
 
     @Option(help: "A surviving node whose data directory is on this machine; may be repeated.")

@@ -14,31 +14,22 @@ package struct SessionAdmission: Sendable {
     /// Nobody is told to stay away for longer: the estimate is no better than that.
     package static let maxWait: UInt64 = 60_000_000_000
 
-    private let interval: UInt64
-    /// How far a turn may lie back, after a pause.
-    private let burst: UInt64
-    /// The next one that nobody has.
+    private let limit: RateLimit
+    private var bucket = TokenBucket()
+    /// The turn of the last of those who were told to come back.
     private var turn: UInt64 = 0
-    /// That of the last of those who were told to come back.
-    private var toldTurn: UInt64 = 0
 
     package init(perSecond: Int, maxHold: UInt64 = 1_000_000_000) {
         self.maxHold = min(maxHold, 1_000_000_000)
-        let perSecond = UInt64(max(1, perSecond))
-        interval = max(1, 1_000_000_000 / perSecond)
-        burst = max(1, perSecond / 10) * interval - interval
+        limit = RateLimit(perSecond: UInt64(max(1, perSecond)), atOnce: UInt64(max(1, perSecond)) / 10)
     }
 
     package mutating func admit(now: UInt64, using random: inout some RandomNumberGenerator) -> Decision {
-        turn = max(turn, now - min(now, burst))
-        guard turn > now + maxHold else {
-            let wait = turn > now ? turn - now : 0
-            turn += interval
-            return .admitted(after: wait)
-        }
-        toldTurn = min(max(toldTurn, turn) + interval, now + Self.maxWait)
+        let (isTaken, next) = bucket.reserve(limit, within: maxHold, now: now)
+        if isTaken { return .admitted(after: next) }
+        turn = min(max(turn, now + next) + limit.interval, now + Self.maxWait)
         // They may be a little late; never all at one moment.
-        let wait = toldTurn - now
+        let wait = turn - now
         let spread = UInt64.random(in: 0...max(wait / 4, 250_000_000), using: &random)
         return .later(milliseconds: (wait + spread) / 1_000_000 + 1)
     }

@@ -14,6 +14,12 @@ package struct RateLimit: Sendable, Equatable {
         interval = max(1, seconds * 1_000_000_000 / UInt64(count))
         burst = max(interval, seconds * 1_000_000_000 * max(1, atOnce))
     }
+
+    /// - Parameter atOnce: in a number of its own, at least 1.
+    package init(perSecond count: UInt64, atOnce: UInt64) {
+        interval = max(1, 1_000_000_000 / max(1, count))
+        burst = max(1, atOnce) * interval
+    }
 }
 
 /// The state of one rate (GCRA, ITU-T I.371). Times in nanoseconds of one clock.
@@ -31,11 +37,20 @@ package struct TokenBucket: Sendable, Equatable {
         return next <= now + limit.burst ? nil : next - now - limit.burst
     }
 
+    /// Takes one that is let through within so many nanoseconds, and says after how many; or takes nothing.
+    package mutating func reserve(
+        _ limit: RateLimit, within longest: UInt64, now: UInt64
+    ) -> (isTaken: Bool, wait: UInt64) {
+        let wait = wait(limit, now: now) ?? 0
+        guard wait <= longest else { return (false, wait) }
+        fullAt = max(fullAt, now) + limit.interval
+        return (true, wait)
+    }
+
     /// Takes one, or says how long to wait, and takes nothing.
     package mutating func take(_ limit: RateLimit, now: UInt64) -> UInt64? {
-        if let wait = wait(limit, now: now) { return wait }
-        fullAt = max(fullAt, now) + limit.interval
-        return nil
+        let (isTaken, wait) = reserve(limit, within: 0, now: now)
+        return isTaken ? nil : wait
     }
 }
 

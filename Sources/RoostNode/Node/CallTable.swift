@@ -34,9 +34,9 @@ struct CallTable: Sendable {
         var deadline: UInt64
         /// When it was last sent; nil while it waits for a leader to be known.
         var sentAt: UInt64?
-        /// The life of the node that it was sent to first.
+        /// The life of the node that it was sent to last.
         var server: Server?
-        /// It was sent to others too: what one of them refuses another may still take.
+        /// It was sent to another before: what one of them refuses another may still take.
         var isScattered = false
         /// Answers that it came out of its session's order.
         var disorders = 0

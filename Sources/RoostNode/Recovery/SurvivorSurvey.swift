@@ -11,7 +11,6 @@ package struct SurvivorSurvey: Sendable, Equatable {
         /// The highest it has heard of.
         package var term: UInt64
         package var lastIndex: UInt64
-        package var lastTerm: UInt64
         /// Known to it as committed and applied; what follows may or may not have been accepted.
         package var appliedIndex: UInt64
         /// The last entry before the first damaged row without which it can't start; `lastIndex` where there is none.
@@ -20,13 +19,12 @@ package struct SurvivorSurvey: Sendable, Equatable {
         package var wholeTerm: UInt64
         package var configuration: RaftConfiguration
         package init(
-            partition: PartitionID, term: UInt64, lastIndex: UInt64, lastTerm: UInt64, appliedIndex: UInt64,
+            partition: PartitionID, term: UInt64, lastIndex: UInt64, appliedIndex: UInt64,
             wholeIndex: UInt64, wholeTerm: UInt64, configuration: RaftConfiguration
         ) {
             self.partition = partition
             self.term = term
             self.lastIndex = lastIndex
-            self.lastTerm = lastTerm
             self.appliedIndex = appliedIndex
             self.wholeIndex = wholeIndex
             self.wholeTerm = wholeTerm
@@ -92,7 +90,7 @@ package struct SurvivorSurvey: Sendable, Equatable {
             replicas.append(
                 Replica(
                     partition: id, term: max(restored.hardState.term, lastTerm), lastIndex: restored.lastIndex,
-                    lastTerm: lastTerm, appliedIndex: restored.state.appliedIndex, wholeIndex: wholeIndex,
+                    appliedIndex: restored.state.appliedIndex, wholeIndex: wholeIndex,
                     wholeTerm: wholeTerm, configuration: configuration))
         }
         self.init(

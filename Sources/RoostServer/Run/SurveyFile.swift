@@ -10,7 +10,6 @@ struct SurveyFile: Codable {
         var partition: UInt16
         var term: UInt64
         var lastIndex: UInt64
-        var lastTerm: UInt64
         var appliedIndex: UInt64
         var wholeIndex: UInt64
         var wholeTerm: UInt64
@@ -38,7 +37,7 @@ struct SurveyFile: Codable {
         replicas = survey.replicas.map { replica in
             Replica(
                 partition: replica.partition.value, term: replica.term, lastIndex: replica.lastIndex,
-                lastTerm: replica.lastTerm, appliedIndex: replica.appliedIndex,
+                appliedIndex: replica.appliedIndex,
                 wholeIndex: replica.wholeIndex, wholeTerm: replica.wholeTerm,
                 configuration: Self.data { replica.configuration.encode(into: &$0) })
         }
@@ -89,7 +88,7 @@ struct SurveyFile: Codable {
             list.append(
                 .init(
                     partition: PartitionID(replica.partition), term: replica.term, lastIndex: replica.lastIndex,
-                    lastTerm: replica.lastTerm, appliedIndex: replica.appliedIndex,
+                    appliedIndex: replica.appliedIndex,
                     wholeIndex: replica.wholeIndex, wholeTerm: replica.wholeTerm, configuration: configuration))
         }
         return SurvivorSurvey(
