@@ -287,8 +287,11 @@ package final class SimulationCluster: @unchecked Sendable {
     package func resume(_ id: NodeID) {
         guard let life = running[id], life.gate.isPaused else { return }
         note("\(id) goes on")
+        // What other nodes sent comes before its timers, or after.
+        let linksFirst = executor.random(0...1) == 0
+        if linksFirst { network.thaw(id) }
         life.gate.resume()
-        network.thaw(id)
+        if !linksFirst { network.thaw(id) }
     }
 
     package func isPaused(_ id: NodeID) -> Bool { running[id]?.gate.isPaused ?? false }

@@ -1,6 +1,6 @@
 /// Whether a simulated process gets the processor. While it does not (SIGSTOP), everything that would happen in it is
 /// kept, and happens in its order when it goes on; its timers before or after what its clients and its disk have for it.
-/// What other nodes sent comes last (`SimulationNetwork.thaw`).
+/// What other nodes sent comes before all that or behind it (`SimulationCluster.resume`).
 package final class SimulationGate: @unchecked Sendable {
     // Unchecked: touched by the simulation's one thread only.
     private let executor: SimulationExecutor

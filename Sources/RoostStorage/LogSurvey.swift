@@ -67,20 +67,25 @@ struct LogSurvey {
     }
 
     /// Terms never go down along a log, so that the end of a run is found by bisection: a start reads a few rows of
-    /// each term and not the whole log. Ends early where a term is not known.
+    /// each term and not the whole log. Ends before an entry whose term is not known.
     private mutating func readTermRuns() throws {
         var first: UInt64 = 1
-        while first <= lastIndex {
+        var last = lastIndex
+        while first <= last {
             guard let term = try term(at: first) else { return }
             if let before = termRuns.last?.term, before >= term {
                 throw StoreError.corrupt("partition \(partition), index \(first): term \(term) after \(before)")
             }
             termRuns.append((first, term))
             var within = first
-            var beyond = lastIndex + 1
+            var beyond = last + 1
             while within + 1 < beyond {
                 let middle = within + (beyond - within) / 2
-                guard let reached = try self.term(at: middle) else { return }
+                guard let reached = try self.term(at: middle) else {
+                    last = middle - 1
+                    beyond = middle
+                    continue
+                }
                 if reached == term { within = middle } else { beyond = middle }
             }
             first = beyond

@@ -14,17 +14,35 @@ extension StateRowWriter {
     /// that are damaged or missing are left to be found by whoever reads them.
     mutating func strip(_ range: SeqRange, of conversation: ConversationID, _ partition: PartitionID) throws {
         let key = try known(conversation, partition).key
+        try strip(try entries(range, key, partition).map { ($0.entry, $0.contentHash) }, partition)
+    }
+
+    /// The same of one entry, a send that made no message.
+    mutating func strip(_ index: UInt64, hash: UInt64, _ partition: PartitionID) throws {
+        var statement = try BoundStatement(db, "SELECT \(LogRow.columns) FROM log WHERE position = ?")
+        statement.reset()
+        let position = LogPosition(partition, index)
+        try statement.bind(position.rowID)
+        let rows = try statement.rows()
+        var found: [RaftEntry] = []
+        while let row = try rows.next() {
+            if let entry = try? LogRow.read(row, position: position) { found.append(entry) }
+        }
+        try strip(found.map { ($0, hash) }, partition)
+    }
+
+    private mutating func strip(_ items: [(entry: RaftEntry, hash: UInt64)], _ partition: PartitionID) throws {
         hasRemoved = true
         var stripped: [RaftEntry] = []
         // Deleted first, and then written again: pages are merged where rows are deleted, never where they shrink.
         var delete = try BoundStatement(db, "DELETE FROM log WHERE position = ?")
-        for item in try entries(range, key, partition) {
-            var payload = item.entry.payload
+        for (entry, hash) in items {
+            var payload = entry.payload
             guard var stamped = try? StampedCommand(decoding: &payload),
-                let command = stamped.command.stripped(hash: item.contentHash)
+                let command = stamped.command.stripped(hash: hash)
             else { continue }
             stamped.command = command
-            var entry = item.entry
+            var entry = entry
             entry.payload = ByteBuffer()
             stamped.encode(into: &entry.payload)
             stripped.append(entry)

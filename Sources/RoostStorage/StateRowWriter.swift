@@ -39,6 +39,7 @@ struct StateRowWriter {
         case .conversation(let row): try write(row, partition)
         case .sendOrder(let row): try write(row, partition)
         case .stripped(let conversation, let range): try strip(range, of: conversation, partition)
+        case .sendStripped(let index, let hash): try strip(index, hash: hash, partition)
         case .idsForgotten(let conversation, let range): try forgetIDs(range, of: conversation, partition)
         case .sendOrderExpired(let session, let conversation): try expire(session, conversation, partition)
         case .cursor(let cursor): try write(cursor, partition)

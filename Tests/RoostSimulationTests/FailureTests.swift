@@ -123,6 +123,34 @@ import Testing
         #expect(texts == (0..<4).flatMap { round in (0..<10).map { "\"m\(round).\($0)\"" } }, "seed \(seed)")
     }
 
+    /// Ids are read from the tables a part at a time while others are sent already.
+    @Test func allIDsAreKnownAfterAStart() throws {
+        let world = try World(seed: 1)
+        let group = try world.conversation(.group, "ada", "bob")
+        let ada = try world.device("ada", "phone")
+        let count = 2_100
+        var ids: [MessageID] = []
+        while ids.count < count {
+            for _ in 0..<100 { ids.append(ada.send(to: group, "m\(ids.count)")) }
+            #expect(world.run(10_000) { ada.outbox.isEmpty })
+        }
+        for node in world.cluster.nodeIDs { world.cluster.kill(node) }
+        for node in world.cluster.nodeIDs { try world.cluster.start(node) }
+        world.run(5_000)
+        let user = try world.user("ada")
+        for (place, id) in ids.enumerated() where place % 100 == 0 || place == count - 1 {
+            let send = SendCommand(
+                conversation: group, peer: nil, sender: user, device: DeviceID(validated: "desk"), id: id, type: "text",
+                content: ByteBuffer(string: "\"m\(place)\""),
+                order: SendOrder(session: SessionID(9), run: 1, counter: UInt64(place) + 1, base: UInt64(place) + 1))
+            guard case .sent(_, let seq, _) = world.propose(.send(send)) else {
+                Issue.record("no answer for message \(place)")
+                return
+            }
+            #expect(seq == UInt64(place) + 1)
+        }
+    }
+
     @Test(arguments: World.seeds(3)) func aDrainedNode(seed: UInt64) throws {
         let world = try World(seed: seed)
         let group = try world.busy()

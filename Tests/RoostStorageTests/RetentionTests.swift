@@ -54,6 +54,25 @@ import Testing
         ).map(\.message.seq)
     }
 
+    @Test func whatMadeNoMessageLosesItsContentAtOnce() throws {
+        let store = try SQLiteStore()
+        let entries = try fill(store, count: 3, content: "\"secret words\"")
+        var copy = entries[1]
+        copy.index = 4
+        // The entry and what becomes of it in one batch, and the same again, as when the log is applied anew; of no entry.
+        for written in [[copy], []] {
+            let strip = [StateChange.sendStripped(index: 4, hash: 77), .sendStripped(index: 9, hash: 1)]
+            try store.commit([PartitionWrite(partition: Self.partition, entries: written, changes: strip)])
+            let read = try store.entries(partition: Self.partition, from: 1, through: 4, maxBytes: .max)
+            #expect(read.prefix(3) == entries.prefix(3) && read.map(\.index) == [1, 2, 3, 4])
+            var payload = try #require(read.last).payload
+            #expect(!String(buffer: payload).contains("secret"))
+            let send = try #require(try StampedCommand(decoding: &payload).command.sending)
+            #expect(send.id == message(2) && send.removedHash == 77)
+        }
+        #expect(try messages(store) == [1, 2, 3])
+    }
+
     @Test func contentGoesAndTheLogStays() throws {
         let store = try SQLiteStore()
         let entries = try fill(store, count: 10, content: "\"secret words\"")

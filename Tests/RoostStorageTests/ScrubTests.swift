@@ -127,6 +127,22 @@ import Testing
         #expect(try store.loadPartition(1).missing.isEmpty)
     }
 
+    /// What stands before a damaged row is compared with other survivors' logs by its terms.
+    @Test func termsAreKnownUpToADamagedRow() throws {
+        for damaged in [150, 151, 200, 299] as [UInt64] {
+            let store = try SQLiteStore()
+            let entries = (1...300).map { entry(UInt64($0), term: UInt64($0) / 50 + 1) }
+            try store.commit([PartitionWrite(partition: 1, entries: entries, appliedIndex: 300)])
+            let runs = try store.loadPartition(1).termRuns
+            // Neighbours of several damaged rows at a change of terms do not tell theirs.
+            for index in damaged...300 { #expect(try store.flipBit(partition: 1, index: index)) }
+            let found = try store.loadPartition(1)
+            #expect(found.missing.map(\.index).min() == damaged)
+            let known = runs.filter { $0.firstIndex < damaged }.map { "\($0.firstIndex):\($0.term)" }
+            #expect(found.termRuns.map { "\($0.firstIndex):\($0.term)" } == known, "damaged from \(damaged) on")
+        }
+    }
+
     @Test func whatIsNotAppliedMustBeWhole() throws {
         let store = try SQLiteStore()
         let entries = (1...50).map { entry(UInt64($0)) }

@@ -78,13 +78,13 @@ extension PartitionState {
 
     private func isRemoved(_ send: SendCommand, index: UInt64, known: some KnownMessages) -> Bool {
         let retention = retention(of: send.conversation)
-        guard retention.floor > 0 else { return false }
         let identity = PendingMessages.Identity(
             conversation: send.conversation, sender: send.sender, id: send.id)
-        if let answer = pending[identity] { return answer.index == index && answer.seq <= retention.floor }
+        // Of a message that another entry made, this one is a copy.
+        if let answer = pending[identity] { return answer.index != index || answer.seq <= retention.floor }
         let row = known.knownMessage(
             partition: partition, conversation: send.conversation, sender: send.sender, id: send.id)
-        if let row { return row.index == index && row.seq <= retention.floor }
+        if let row { return row.index != index || row.seq <= retention.floor }
         // Its id is forgotten already, if it ever got a seq.
         return retention.idFloor > 0
     }

@@ -8,21 +8,30 @@ extension PartitionState {
         _ command: SendCommand, index: UInt64, stamp: Int64, known: some KnownMessages, into output: inout ApplyOutput
     ) -> CommandResult {
         let hash = hash(of: command)
+        if let answer = answerWithoutMessage(to: command, hash: hash, index: index, known: known, into: &output) {
+            if command.removedHash == nil { output.changes.append(.sendStripped(index: index, hash: hash)) }
+            return answer
+        }
+        let position: Int
+        if let found = self.position(of: command.conversation) {
+            position = found
+        } else {
+            guard let peer = command.peer else { return .rejected(.unknownConversation) }
+            position = openDirect(command.conversation, command.sender, peer, stamp: stamp, into: &output)
+        }
+        return append(command, to: position, hash: hash, index: index, stamp: stamp, into: &output)
+    }
+
+    /// Nil where it makes a message.
+    private mutating func answerWithoutMessage(
+        to command: SendCommand, hash: UInt64, index: UInt64, known: some KnownMessages, into output: inout ApplyOutput
+    ) -> CommandResult? {
         if let result = answer(toKnown: command, hash: hash, before: index, known: known) {
             takeTurn(command, index: index, into: &output)
             return result
         }
         guard takeTurn(command, index: index, into: &output) else { return .rejected(.outOfOrder) }
-        let position: Int
-        if let found = self.position(of: command.conversation) {
-            if let refusal = refusal(of: command, in: conversations[found]) { return .rejected(refusal) }
-            position = found
-        } else {
-            if let refusal = refusalOfFirst(command) { return .rejected(refusal) }
-            guard let peer = command.peer else { return .rejected(.unknownConversation) }
-            position = openDirect(command.conversation, command.sender, peer, stamp: stamp, into: &output)
-        }
-        return append(command, to: position, hash: hash, index: index, stamp: stamp, into: &output)
+        return refusal(of: command).map(CommandResult.rejected)
     }
 
     func answer(to command: SendCommand, known: some KnownMessages) -> CommandResult? {
@@ -35,13 +44,7 @@ extension PartitionState {
         {
             return .rejected(.outOfOrder)
         }
-        let refusal: Rejection?
-        if let position = position(of: command.conversation) {
-            refusal = self.refusal(of: command, in: conversations[position])
-        } else {
-            refusal = refusalOfFirst(command)
-        }
-        return refusal.map(CommandResult.rejected)
+        return refusal(of: command).map(CommandResult.rejected)
     }
 
     private func hash(of command: SendCommand) -> UInt64 {
@@ -77,6 +80,11 @@ extension PartitionState {
         guard let row = sendOrders.advance(command.order, in: command.conversation, index: index) else { return false }
         output.changes.append(.sendOrder(row))
         return true
+    }
+
+    private func refusal(of command: SendCommand) -> Rejection? {
+        guard let position = position(of: command.conversation) else { return refusalOfFirst(command) }
+        return refusal(of: command, in: conversations[position])
     }
 
     private func refusal(of command: SendCommand, in conversation: ConversationState) -> Rejection? {

@@ -44,7 +44,7 @@ extension StateChange {
         case .callForgotten(let caller, let id): .call(caller, id)
         case .signingKey(let key): .signingKey(key.id)
         case .signingKeyRemoved(let id): .signingKey(id)
-        case .message, .ring, .stripped, .idsForgotten: nil
+        case .message, .ring, .stripped, .sendStripped, .idsForgotten: nil
         }
     }
 }

@@ -15,6 +15,9 @@ package enum StateChange: Sendable, Equatable {
     case cursorDropped(user: UserID, device: DeviceID, conversation: ConversationID)
     /// Type and content of these messages go from the log.
     case stripped(conversation: ConversationID, SeqRange)
+    /// Type and content of this entry go from the log: a send that made no message, and no floor will ever reach it. The
+    /// hash stands for them.
+    case sendStripped(index: UInt64, hash: UInt64)
     /// The rows of these messages go; their entries stay.
     case idsForgotten(conversation: ConversationID, SeqRange)
     case sendOrder(SendOrderRow)

@@ -101,7 +101,7 @@ extension Partition {
             }) { [weak part] (result: Result<[UInt64], StoreError>) in
                 part?.onCore { part in
                     switch result {
-                    case .success(let hashes): part.filled(hashes, fill)
+                    case .success(let hashes): part.insert(hashes[...], fill)
                     case .failure(let error):
                         // Without it every id is looked up: slower, not wrong.
                         part.node.onCore {
@@ -113,12 +113,18 @@ extension Partition {
         }
     }
 
-    private func filled(_ hashes: [UInt64], _ fill: UInt64) {
+    /// A part at a time: the node's other work must not wait for all of millions.
+    private func insert(_ hashes: ArraySlice<UInt64>, _ fill: UInt64) {
         // A later fill is for a larger filter.
         guard fill == fills else { return }
-        for hash in hashes { filter.insert(hash: hash) }
-        filter.complete()
+        for hash in hashes.prefix(Self.idsATurn) { filter.insert(hash: hash) }
+        let rest = hashes.dropFirst(Self.idsATurn)
+        guard !rest.isEmpty else { return filter.complete() }
+        context.clock.schedule(after: 0) { [weak self] in self?.onCore { $0.insert(rest, fill) } }
     }
+
+    /// Some 50 µs of work.
+    private static let idsATurn = 1 << 10
 
     /// Hands the rows of what was applied to the writer; they ride along with the next log entries.
     func flushState(urgent: Bool) {

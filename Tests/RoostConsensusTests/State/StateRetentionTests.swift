@@ -95,14 +95,19 @@ import Testing
             StampedCommand(stamp: Int64(number) * 100, command: send).encode(into: &payload)
             return RaftEntry(index: first + number - 1, term: 1, kind: .command, payload: payload)
         }
-        func content(_ number: UInt64) throws -> String? {
-            var payload = machine.state.withoutRemoved(entry(number), known: machine.tables).payload
+        func content(_ number: UInt64, copiedAt index: UInt64? = nil) throws -> String? {
+            var found = entry(number)
+            if let index { found.index = index }
+            var payload = machine.state.withoutRemoved(found, known: machine.tables).payload
             let send = try #require(try StampedCommand(decoding: &payload).command.sending)
             return send.removedHash == nil ? String(buffer: send.content) : nil
         }
+        machine.send(5, to: group(1), from: a)
+        let copy = machine.state.appliedIndex
+        #expect(try content(5, copiedAt: copy) == nil && content(5) == "\"hi\"")
         for isFlushed in [false, true] {
             if isFlushed { machine.flush() } else { machine.apply(raise(4), stamp: 5_000) }
-            #expect(try content(4) == nil && content(5) == "\"hi\"")
+            #expect(try content(4) == nil && content(5) == "\"hi\"" && content(5, copiedAt: copy) == nil)
         }
         machine.apply(forget(3), stamp: 6_000)
         machine.flush()
@@ -146,6 +151,7 @@ import Testing
         for entry in entries {
             original.apply(entry.command, stamp: entry.stamp)
             for case .message(let row) in original.last.changes { hashes[row.index] = row.contentHash }
+            for case .sendStripped(let index, let hash) in original.last.changes { hashes[index] = hash }
             if source.chance(10) { original.flush() }
         }
         for (place, entry) in entries.enumerated() {

@@ -67,12 +67,41 @@ import Testing
         #expect(again.last.committed.count == 1)
     }
 
+    // MARK: What makes no message
+
+    private func isStripped(_ machine: Machine, content: String = "\"hi\"") -> Bool {
+        let hash = ContentHash.of(type: "text", content: ByteBuffer(string: content))
+        return machine.last.changes.contains(.sendStripped(index: machine.state.appliedIndex, hash: hash))
+    }
+
+    /// No floor would ever reach it.
+    @Test func whatMakesNoMessageLeavesNoContent() {
+        var machine = machine()
+        machine.send(1, to: group(1), from: a)
+        #expect(!isStripped(machine))
+        machine.send(1, to: group(1), from: a)
+        #expect(isStripped(machine), "a copy")
+        machine.send(1, to: group(1), from: a, content: "\"ho\"")
+        #expect(isStripped(machine, content: "\"ho\""), "another message under its id")
+        machine.send(2, to: group(1), from: c)
+        #expect(isStripped(machine), "no member")
+        machine.send(3, to: group(9), from: a)
+        #expect(isStripped(machine), "no such conversation")
+        machine.send(4, to: group(1), from: a, order: order(1, 7, base: 1))
+        #expect(isStripped(machine), "out of its turn")
+        // Read again after it has gone.
+        guard let again = machine.sending(5, to: group(1), from: c).stripped(hash: 3) else { return }
+        #expect(machine.apply(again) == .rejected(.notMember))
+        #expect(!machine.last.changes.contains { if case .sendStripped = $0 { true } else { false } })
+        #expect(machine.state.checkInvariants().isEmpty)
+    }
+
     // MARK: Order of a session
 
     @Test func countersGoOneByOne() {
         var machine = machine()
         #expect(machine.send(1, to: group(1), from: a, order: order(1, 2, base: 1)) == .rejected(.outOfOrder))
-        #expect(machine.last.changes.isEmpty)
+        #expect(isStripped(machine) && machine.last.changes.count == 1)
         #expect(machine.send(1, to: group(1), from: a, order: order(1, 1, base: 1))?.seq == 1)
         #expect(machine.send(3, to: group(1), from: a, order: order(1, 3, base: 1)) == .rejected(.outOfOrder))
         #expect(machine.send(2, to: group(1), from: a, order: order(1, 2, base: 1))?.seq == 2)

@@ -23,7 +23,7 @@ struct StateTables {
             case .cursorDropped(let user, let device, let id): cursors["\(id) \(user) \(device)"] = nil
             case .conversation(let row): conversations[row.id] = row
             case .member(let conversation, let row): members["\(conversation) \(row.user)"] = (conversation, row)
-            case .message, .stripped, .idsForgotten: break
+            case .message, .stripped, .sendStripped, .idsForgotten: break
             case .cursor(let row): cursors["\(row.conversation) \(row.user) \(row.device)"] = row
             case .sendOrder(let row): sendOrders["\(row.session) \(row.conversation)"] = row
             case .sendOrderExpired(let session, let conversation): sendOrders["\(session) \(conversation)"] = nil
