@@ -47,7 +47,8 @@ struct DamageBook {
         hasLost = true
     }
 
-    /// Turns a bit over in a committed row that others have; says where, nil where none may be.
+    /// Turns a bit over in a committed row that others have, or in one that may be given up; says where, nil where none
+    /// may be.
     mutating func flipBit(at node: NodeID, using generator: inout SeededGenerator) throws -> String? {
         mend()
         let candidates = cluster.disks().filter { $0.value.wanted.contains(node) && isBearable(node, $0.key, $0.value) }
@@ -65,9 +66,11 @@ struct DamageBook {
             return "\(node), partition \(partition), \(table)"
         }
         let number = generator.next()
-        guard let index = try disk.flipBit(partition: partition, through: disks.committed, choosing: number) else {
-            return nil
-        }
+        let after = Int.random(in: 0...3, using: &generator) == 0 ? disks.committed : 0
+        guard
+            let index = try disk.flipBit(
+                partition: partition, after: after, through: after > 0 ? .max : disks.committed, choosing: number)
+        else { return nil }
         damages.append(Damage(node: node, store: store, partition: partition, index: index))
         return "\(node), partition \(partition), index \(index)"
     }

@@ -7,11 +7,11 @@ extension SQLiteStore {
     /// partition, up to an index, and which bit is chosen by a number; returns the index, nil where there is no row with
     /// a body.
     package func flipBit(
-        partition: PartitionID, through last: UInt64, choosing number: UInt64
+        partition: PartitionID, after first: UInt64, through last: UInt64, choosing number: UInt64
     ) throws(StoreError) -> UInt64? {
         try mappingErrors(directory: directory) {
             try writer.write { db -> UInt64? in
-                let range = [LogPosition(partition, 0).rowID, LogPosition(partition, last).rowID]
+                let range = [LogPosition(partition, first).rowID + 1, LogPosition(partition, last).rowID]
                 let rows = "FROM log WHERE body IS NOT NULL AND length(body) > 0 AND position BETWEEN ? AND ?"
                 let count =
                     try Int64.fetchOne(

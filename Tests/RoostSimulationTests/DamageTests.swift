@@ -171,6 +171,54 @@ import Testing
         #expect(try disk.database.loadPartition(world.cluster.partition(of: group)).stateDamage == nil)
     }
 
+    /// A row is damaged in the end of a log that the others gave up: what stands before it is not theirs either, and where
+    /// they have not come that far, nobody has the row.
+    @Test(arguments: World.seeds(4), [false, true])
+    func aDamagedRowInWhatWasGivenUp(seed: UInt64, goesOn: Bool) throws {
+        let world = try make(seed: seed, scrubbing: false)
+        let group = try world.conversation(.group, "anna", "bert")
+        world.run(8_000)
+        let partition = world.cluster.partition(of: group)
+        let leader = try #require(world.cluster.leader(of: partition))
+        let others = world.cluster.nodeIDs.filter { $0 != leader }
+        let anna = try world.device("anna", "phone", at: leader)
+        let bert = try world.device("bert", "phone", at: others[0])
+        send(world, anna, group, 3)
+        for other in others { world.cluster.network.stall(leader, other) }
+        for number in 0..<12 {
+            anna.send(to: group, "alone \(number)")
+            world.run(5)
+        }
+        world.run(100)
+        // What it sent alone is not sent again before the others have gone on.
+        anna.reconnects = false
+        world.cluster.kill(leader)
+        for other in others { world.cluster.network.heal(leader, other) }
+        let disk = try #require(world.cluster.disk(of: leader))
+        let last = try disk.loadPartition(partition).lastIndex
+        #expect(try disk.flipBit(partition: partition, index: last - 4))
+        #expect(
+            world.run(20_000) { world.cluster.leader(of: partition).map { $0 != leader } ?? false }, "seed \(seed)")
+        if goesOn {
+            send(world, bert, group, 40)
+            #expect(world.run(20_000) { bert.outbox.isEmpty }, "seed \(seed)")
+            // A leader that has never heard how far the log there goes.
+            let next = try #require(world.cluster.leader(of: partition))
+            world.cluster.kill(next)
+            try world.cluster.start(next)
+            #expect(world.run(20_000) { world.cluster.leader(of: partition) != nil }, "seed \(seed)")
+        }
+        try world.cluster.start(leader)
+        #expect(world.run(60_000) { world.isFilled }, "seed \(seed): it waits")
+        anna.reconnects = true
+        anna.connect(to: others[1])
+        world.expectWhole()
+        let runs = try [leader, others[0]].map { node in
+            try #require(world.cluster.disk(of: node)).loadPartition(partition).termRuns.map { "\($0)" }
+        }
+        #expect(runs[0] == runs[1], "seed \(seed)")
+    }
+
     /// Sends go on at the others; the full node serves its sessions, and is back by itself.
     @Test(arguments: World.seeds(3))
     func aFullDiskForAWhile(seed: UInt64) throws {
@@ -196,6 +244,33 @@ import Testing
         world.cluster.changeDisk(victim) { $0.isFull = false }
         #expect(world.run(10_000) { storage(world, victim)?.isFull == false })
         send(world, anna, group, 5)
+        world.expectWhole()
+    }
+
+    /// What a read waits for is not written any more: it turns to another replica.
+    @Test(arguments: World.seeds(6)) func readsThatWaitedWhenTheDiskGotFull(seed: UInt64) throws {
+        let world = try World(seed: seed) { $0.limits.window = 4 }
+        let group = try world.conversation(.group, "anna", "bert")
+        world.run(5_000)
+        let leader = try #require(world.cluster.leader(of: world.cluster.partition(of: group)))
+        let victim = try #require(world.cluster.nodeIDs.first { $0 != leader })
+        let anna = try world.device("anna", "phone", at: leader)
+        // They fall behind all the time, and read what they left out.
+        let readers = try (1...4).map { try world.device("bert", "reader-\($0)", at: victim) }
+        func sending(_ count: Int) {
+            for number in 0..<count {
+                anna.send(to: group, "\(number)")
+                world.run(1)
+            }
+        }
+        world.cluster.changeDisk(victim) { $0.commit = 20_000_000...30_000_000 }
+        sending(300)
+        world.cluster.changeDisk(victim) { $0.isFull = true }
+        sending(100)
+        let done = world.run(8_000) { readers.allSatisfy { $0.received[group]?.count == 400 } }
+        #expect(done, "seed \(seed): \(readers.map(\.summary))")
+        #expect(storage(world, victim)?.isFull == true)
+        world.cluster.changeDisk(victim) { $0.isFull = false }
         world.expectWhole()
     }
 

@@ -34,7 +34,7 @@ extension Partition {
         if abandonsDistrusted() { return }
         unwritten.append(contentsOf: output.changes)
         for change in output.changes { note(change) }
-        if filter.isFull {
+        if filter.isFull && filter.isComplete {
             filter = MessageFilter(capacity: filter.idCount * 2, known: context.storage.store)
             fillFilter()
         }
@@ -155,10 +155,13 @@ extension Partition {
 
     /// Runs `body` once the tables are as new as the state is now.
     func whenWritten(
-        failed: @escaping @Sendable (isolated Partition) -> Void = { _ in },
+        failed: (@Sendable (isolated Partition) -> Void)? = nil,
         _ body: @escaping @Sendable (isolated Partition) -> Void
     ) {
-        guard !isRetired else { return failed(self) }
+        guard !isRetired else {
+            failed?(self)
+            return
+        }
         let index = state.appliedIndex
         if writtenIndex >= index {
             body(self)

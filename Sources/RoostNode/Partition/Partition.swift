@@ -86,8 +86,8 @@ actor Partition {
     struct WriteWaiter: Sendable {
         var index: UInt64
         var body: @Sendable (isolated Partition) -> Void
-        /// Where that never comes.
-        var failed: @Sendable (isolated Partition) -> Void
+        /// Where that never comes, or not before there is space on the disk; nil for what waits however long.
+        var failed: (@Sendable (isolated Partition) -> Void)?
     }
 
     init(
@@ -160,7 +160,15 @@ actor Partition {
         let waiters = writeWaiters
         stop()
         isRetired = true
-        for waiter in waiters { waiter.failed(self) }
+        for waiter in waiters { waiter.failed?(self) }
+    }
+
+    /// The disk is full: who waits for what is not written yet to read it turns to others.
+    func storageFull() {
+        receive(.storageFull)
+        let waiters = writeWaiters.filter { $0.failed != nil }
+        writeWaiters.removeAll { $0.failed != nil }
+        for waiter in waiters { waiter.failed?(self) }
     }
 
     // MARK: Raft's shell

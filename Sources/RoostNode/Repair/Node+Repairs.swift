@@ -60,7 +60,8 @@ extension Node {
         }
     }
 
-    /// Only what is known to be committed: then there is one entry of each index.
+    /// Only what is known to be committed: then there is one entry of each index. Where nothing of what is asked for is, the
+    /// last entry that is: what does not stand beside it was given up.
     private func answerRepair(_ id: PartitionID, _ indices: [UInt64], to node: NodeID) {
         let known = partitions[id]?.onCore { min($0.raft.commitIndex, $0.raft.persistedIndex) }
         let wanted = indices.prefix(RepairTable.batch)
@@ -69,7 +70,9 @@ extension Node {
             var rows: [RepairRow] = []
             var damage: [LogDamage] = []
             var bytes = 0
-            for index in wanted where index > 0 && index <= limit && bytes < Partition.replyBytes {
+            var known = wanted.filter { $0 > 0 && $0 <= limit }
+            if known.isEmpty && limit > 0 { known = [limit] }
+            for index in known where bytes < Partition.replyBytes {
                 do throws(StoreError) {
                     let found = try store.entries(partition: id, from: index, through: index, maxBytes: .max)
                     for entry in found {
@@ -94,30 +97,71 @@ extension Node {
         }
     }
 
-    /// Rows that were asked for. Where the group runs, one of another term than it knows is of another history, and
-    /// Raft will replace what stands there. Where it does not, any committed entry is right: what cannot stand beside it
-    /// is removed with it (`LogRepair`).
+    /// Where the group runs, one of another term than it knows is of another history, and Raft will replace what stands
+    /// there.
     private func mend(_ id: PartitionID, with rows: [RepairRow], from node: NodeID) {
-        repairs.answered(id, by: node, rows: rows.count)
-        var whole: [RaftEntry] = []
-        for row in rows where repairs.contains(id, row.entry.index) {
-            guard row.checksum == EntryChecksum.of(row.entry, partition: id) else {
-                context.logger.warning("\(node): its row of partition \(id), index \(row.entry.index) came damaged")
-                continue
+        repairs.answered(id, by: node, rows: rows.count { repairs.contains(id, $0.entry.index) })
+        let whole = rows.map(\.entry).filter { entry in
+            let isWhole = rows.contains { $0.entry == entry && $0.checksum == EntryChecksum.of(entry, partition: id) }
+            if !isWhole {
+                context.logger.warning("\(node): its row of partition \(id), index \(entry.index) came damaged")
             }
-            guard let partition = partitions[id] else {
-                whole.append(row.entry)
-                continue
-            }
-            let entry = partition.onCore { partition in
-                partition.raft.term(at: row.entry.index) == row.entry.term
-                    ? partition.state.withoutRemoved(row.entry, known: partition.filter) : nil
-            }
-            if let entry { whole.append(entry) }
+            return isWhole
         }
-        guard !whole.isEmpty else { return }
-        let indices = whole.map(\.index)
-        write(PartitionWrite(partition: id, repairs: whole), urgent: true) { [weak self] in
+        guard let partition = partitions[id] else { return compare(id, whole) }
+        let known = partition.onCore { partition in
+            whole.filter { repairs.contains(id, $0.index) && partition.raft.term(at: $0.index) == $0.term }
+                .map { partition.state.withoutRemoved($0, known: partition.filter) }
+        }
+        // What was looked up in damaged tables says nothing: the rows are asked for again.
+        guard !partition.onCore({ $0.abandonsDistrusted() }) else { return }
+        writeAgain(id, known)
+    }
+
+    /// Where it does not run, what cannot stand beside a committed entry is removed with it (`LogRepair`).
+    private func compare(_ id: PartitionID, _ entries: [RaftEntry]) {
+        guard repairs.oldest(of: id) != nil, !entries.isEmpty else { return }
+        let entries = entries.sorted { $0.index < $1.index }
+        context.storage.read({ (store: any NodeStore) throws(StoreError) -> RepairPlan in
+            func term(_ index: UInt64) throws(StoreError) -> UInt64? {
+                do throws(StoreError) {
+                    return try store.entries(partition: id, from: index, through: index, maxBytes: .max).first?.term
+                } catch .damagedEntry {
+                    return nil
+                }
+            }
+            var rows: [RepairPlan.Row] = []
+            for entry in entries {
+                let before = entry.index > 1 ? try term(entry.index - 1) : nil
+                rows.append(.init(entry: entry, own: try term(entry.index), before: before))
+            }
+            return RepairPlan(rows, applied: try store.appliedIndex(id))
+        }) { [weak self] (result: Result<RepairPlan, StoreError>) in
+            self?.onCore { me in
+                // It may have begun to run, or be emptied, meanwhile.
+                guard me.partitions[id] == nil, !me.loading.contains(id), me.repairs.oldest(of: id) != nil else {
+                    return
+                }
+                switch result {
+                case .success(let plan):
+                    let now = me.context.clock.now()
+                    for index in plan.agreed { me.repairs.remove(id, index) }
+                    for index in plan.ask.sorted() {
+                        _ = me.repairs.note(LogDamage(id, index, .missing), isBlocking: true, now: now)
+                    }
+                    me.writeAgain(id, plan.write)
+                    if !plan.ask.isEmpty { me.askForRepairs(of: id) }
+                case .failure(let error):
+                    me.storageFailed(error, doing: "reading the log of partition \(id)")
+                }
+            }
+        }
+    }
+
+    private func writeAgain(_ id: PartitionID, _ entries: [RaftEntry]) {
+        guard !entries.isEmpty else { return }
+        let indices = entries.map(\.index)
+        write(PartitionWrite(partition: id, repairs: entries), urgent: true) { [weak self] in
             self?.onCore { $0.mended(id, indices) }
         }
     }
