@@ -100,7 +100,8 @@ extension SQLiteStore {
         let own = [Int64(partition.value)] as StatementArguments
         var damaged: [Int64] = []
         let keys = CheckedTable.conversationKeys
-        let rows = try Row.fetchCursor(db, sql: "SELECT \(keys.selected(as: "k")) FROM \(keys.name) k")
+        let rows = try Row.fetchCursor(
+            db, sql: "SELECT \(keys.selected(as: "k")) FROM \(keys.name) k WHERE k.partition = ?", arguments: own)
         while let row = try rows.next() {
             if !row.isWhole(keys), let key = try? row.integer(0) { damaged.append(key) }
         }

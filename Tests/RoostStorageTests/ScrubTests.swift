@@ -127,6 +127,21 @@ import Testing
         #expect(try store.loadPartition(1).missing.isEmpty)
     }
 
+    @Test func clearingAPartitionLeavesTheRowsOfOthers() throws {
+        let store = try makeStore()
+        #expect(try store.damageState(partition: 2, table: "conversation_keys"))
+        let before = try store.stateDump(2)
+        try store.commit([PartitionWrite(partition: 1, clearsState: true)])
+        #expect(try store.stateDump(1).isEmpty)
+        #expect(try store.stateDump(2) == before && !before.isEmpty)
+        #expect(
+            try scrub(store, limit: 100).states == ["2 partition 2, conversation_keys: a row's checksum does not match"]
+        )
+        // Its own go, or nothing could be made anew.
+        try store.commit([PartitionWrite(partition: 2, clearsState: true)])
+        #expect(try store.stateDump(2).isEmpty && scrub(store, limit: 100).states.isEmpty)
+    }
+
     /// What stands before a damaged row is compared with other survivors' logs by its terms.
     @Test func termsAreKnownUpToADamagedRow() throws {
         for damaged in [150, 151, 200, 299] as [UInt64] {

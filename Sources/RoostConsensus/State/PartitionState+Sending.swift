@@ -60,11 +60,12 @@ extension PartitionState {
         let identity = PendingMessages.Identity(
             conversation: command.conversation, sender: command.sender, id: command.id)
         let first: (seq: UInt64, sentAt: Int64, hash: UInt64)
-        if let answer = pending[identity] {
+        let floor = idFloor(of: command.conversation)
+        if let answer = pending[identity], answer.seq > floor {
             first = (answer.seq, answer.sentAt, answer.contentHash)
         } else if let row = known.knownMessage(
             partition: partition, conversation: command.conversation, sender: command.sender, id: command.id),
-            row.index < index, row.seq > idFloor(of: command.conversation)
+            row.index < index, row.seq > floor
         {
             first = (row.seq, row.sentAt, row.contentHash)
         } else {

@@ -45,7 +45,8 @@ struct PendingMessages: Sendable {
     mutating func forget(through index: UInt64) {
         while let first = order.first, first.index <= index {
             order.removeFirst()
-            answers[first.identity] = nil
+            // An id that was forgotten meanwhile may be that of a later message.
+            if answers[first.identity]?.index == first.index { answers[first.identity] = nil }
         }
     }
 }

@@ -16,7 +16,9 @@ extension Node {
             context.logger.notice("writing to the database: there is space again")
         }
         for partition in sortedPartitions {
-            partition.onCore { $0.receive(error == nil ? .storageAvailable : .storageFull) }
+            partition.onCore { partition in
+                if error == nil { partition.receive(.storageAvailable) } else { partition.storageFull() }
+            }
         }
         tellFitness()
     }
@@ -60,7 +62,10 @@ extension Node {
                 continue
             }
             context.storage.resume(partition)
-            var ordered = items.sorted { $0.order < $1.order }
+            // What was gathered before the refusal came back is of the same row.
+            let gathered = writes.filter { $0.write.partition == partition }
+            writes.removeAll { $0.write.partition == partition }
+            var ordered = (items + gathered).sorted { $0.order < $1.order }
             if let last = ordered.popLast() {
                 // There is space again when the last of them is through.
                 ordered.append(

@@ -86,6 +86,8 @@ package actor Node {
     // Damage.
     var repairs = RepairTable()
     var loading: Set<PartitionID> = []
+    /// Partitions whose tables are being emptied.
+    var clearing: Set<PartitionID> = []
     /// Partitions whose state is made anew, and up to which entry that must be before they should lead.
     var rebuilding: [PartitionID: UInt64] = [:]
     var scrubber: Scrubber

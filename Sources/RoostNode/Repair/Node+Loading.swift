@@ -8,9 +8,13 @@ import RoostStorage
 /// From the tables of a partition to a replica that runs, by way of what is damaged in them.
 extension Node {
     /// Loads the partition off the core executor and starts its replica. Rows without which it cannot start are asked
-    /// of other replicas first; damaged tables are cleared, and the log is replayed.
+    /// of other replicas first; damaged tables are cleared, and the log is replayed. Nothing is loaded that is about to be
+    /// cleared or deleted.
     func loadReplica(_ id: PartitionID) {
-        guard record != nil, partitions[id] == nil, loading.insert(id).inserted else { return }
+        let isBeingDeleted = facts.givenBack.contains { $0.partition == id && $0.isBeingDeleted }
+        guard record != nil, partitions[id] == nil, !isBeingDeleted, !clearing.contains(id),
+            loading.insert(id).inserted
+        else { return }
         context.storage.read({ (store: any NodeStore) throws(StoreError) -> RestoredPartition in
             try store.loadPartition(id)
         }) { [weak self] (result: Result<RestoredPartition, StoreError>) in
@@ -95,10 +99,14 @@ extension Node {
     /// In order behind all that the replica has written.
     private func clearState(of id: PartitionID, because damage: String) {
         rebuilding[id] = .max
+        clearing.insert(id)
         context.counters.statesRebuilt.increment()
         context.logger.error("\(damage); the tables of partition \(id) are made anew from its log")
         write(PartitionWrite(partition: id, clearsState: true), urgent: true) { [weak self] in
-            self?.onCore { $0.loadReplica(id) }
+            self?.onCore { node in
+                node.clearing.remove(id)
+                node.loadReplica(id)
+            }
         }
     }
 }

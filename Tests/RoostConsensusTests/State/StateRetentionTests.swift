@@ -84,6 +84,20 @@ import Testing
         #expect(machine.state.checkInvariants().isEmpty)
     }
 
+    /// Whether or not the rows of its first message are in the tables by then.
+    @Test(arguments: [false, true]) func aForgottenIDIsThatOfAnotherMessage(isFlushed: Bool) {
+        var machine = machine()
+        if isFlushed { machine.flush() }
+        machine.apply(raise(6), stamp: 5_000)
+        machine.apply(forget(6), stamp: 6_000)
+        let forgotten = machine.state.appliedIndex
+        #expect(machine.send(2, to: group(1), from: a)?.seq == 11)
+        // The rows of the first are written, those of the second not yet.
+        machine.state.stateDurable(through: forgotten)
+        #expect(machine.send(2, to: group(1), from: a)?.seq == 11)
+        #expect(machine.state.checkInvariants().isEmpty)
+    }
+
     /// A row that is fetched from a replica which has not removed it yet does not bring the content back.
     @Test func whatIsRemovedIsNotMendedWithItsContent() throws {
         var machine = machine()
