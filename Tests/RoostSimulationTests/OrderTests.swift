@@ -32,6 +32,29 @@ import Testing
         world.expectAgreement()
     }
 
+    /// The leader looks up whether it must refuse, and the node asks again before that is proven, by when an entry that
+    /// makes the user a member is under way: the copy goes through the log, and that decides for both.
+    @Test(arguments: World.seeds(4)) func aRefusalWaitsForACopyInTheLog(seed: UInt64) throws {
+        let world = try World(seed: seed)
+        let group = try world.conversation(.group, "ada", "bob")
+        world.run(5_000)
+        let leader = try #require(world.cluster.leader(of: world.cluster.partition(of: group)))
+        let others = world.cluster.nodeIDs.filter { $0 != leader }
+        let ada = try world.device("ada", "phone", at: leader)
+        let guest = try world.device("guest", "phone", at: others[0])
+        // What the leader asks takes longer than the node waits for an answer.
+        for other in others { world.cluster.network.slow(from: leader, to: other, 690_000_000...700_000_000) }
+        let sent = guest.send(to: group, "too early")
+        world.run(20)
+        #expect(try world.change(group, by: "ada", .add, "guest") == .done, "seed \(seed)")
+        for other in others { world.cluster.network.slow(from: leader, to: other, nil) }
+        #expect(world.run(10_000) { guest.outbox.isEmpty }, "seed \(seed): \(guest.summary)")
+        world.run(1_000)
+        let isThere = ada.received[group]?.contains { $0.id == sent } ?? false
+        #expect(isThere == (guest.accepted[sent] != nil), "seed \(seed): \(guest.refused)")
+        world.expectAgreement()
+    }
+
     private func frame(_ number: Int, _ ids: [MessageID], to group: ConversationID) -> ClientSend {
         ClientSend(id: ids[number], conversation: group, content: ByteBuffer(string: "\"m\(number)\""))
     }

@@ -3,6 +3,7 @@ import RoostModel
 import RoostNode
 import RoostProtocol
 import RoostSimulation
+import Synchronization
 import Testing
 
 /// Old messages go, on all replicas alike, and nobody misses what he was owed.
@@ -34,6 +35,49 @@ import Testing
             world.run(2)
         }
         #expect(world.run(5_000) { device.outbox.isEmpty }, "seed \(world.seed)")
+    }
+
+    /// What is removed between the look at the floor and the reading of the rows is no end of what there is.
+    @Test(arguments: World.seeds(3), [false, true])
+    func aReadSeesNoEndInWhatIsRemovedMeanwhile(seed: UInt64, isHistory: Bool) throws {
+        let world = try World(seed: seed)
+        let group = try world.conversation(.group, "ada", "bob")
+        world.run(5_000)
+        let partition = world.cluster.partition(of: group)
+        let leader = try #require(world.cluster.leader(of: partition))
+        let ada = try world.device("ada", "phone", at: leader)
+        send(world, ada, group, 120)
+        world.run(1_000)
+        let node = try #require(world.cluster.running[leader]).node
+        let user = try world.user("ada")
+        world.cluster.changeDisk(leader) { $0.read = 50_000_000...60_000_000 }
+        let request =
+            isHistory
+            ? ReadRequest.history(conversation: group, user: user, before: nil, after: 0, skip: 0, limit: 10)
+            : .sync(user: user, since: 0, afterIndex: 0, conversations: [group], limit: 10)
+        let answer = Mutex<ReadResponse?>(nil)
+        world.cluster.spawn {
+            await node.read(request, of: partition)
+        } then: { found in
+            answer.withLock { $0 = found }
+        }
+        world.run(10)
+        #expect(
+            world.propose(.raiseFloors([FloorRaise(conversation: group, seq: 100)]), at: leader) == .done,
+            "seed \(seed)")
+        #expect(world.run(5_000) { answer.withLock { $0 != nil } }, "seed \(seed)")
+        switch answer.withLock({ $0 }) {
+        case .rejected(.unavailable): break
+        case .messages(let messages), .synced(let messages, _): #expect(messages.first?.seq == 101, "seed \(seed)")
+        case let other: Issue.record("seed \(seed): \(String(describing: other))")
+        }
+        // Asked again it has all that is left.
+        let again = world.cluster.await { await node.read(request, of: partition) }
+        switch again {
+        case .messages(let messages), .synced(let messages, _):
+            #expect(messages.map(\.seq) == Array(101...110), "seed \(seed)")
+        case let other: Issue.record("seed \(seed): \(String(describing: other))")
+        }
     }
 
     @Test(arguments: World.seeds(2)) func oldMessagesGoOnAllReplicas(seed: UInt64) throws {

@@ -74,6 +74,9 @@ extension Partition {
     }
 
     private func decideRefusal(_ proposal: Proposal, _ origin: ProposalOrigin) {
+        // A copy of it that came meanwhile is on its way through the log, which decides, or was refused before.
+        guard !inFlight.contains(origin) else { return }
+        if let known = refusals[origin] { return reply(known, to: origin) }
         var body = proposal.command
         guard isLeader, let command = try? Command(decoding: &body) else {
             refuse(origin)
@@ -227,6 +230,7 @@ extension Partition {
             return
         }
         let ranges = state.readable(user, conversation, after: after ?? 0)
+        let floor = state.retention(of: conversation).floor
         let partition = id
         let descending = after == nil
         fromStore(
@@ -250,7 +254,11 @@ extension Partition {
                 }
                 return found
             }, failed: { finish($0, .rejected(.unavailable)) }
-        ) { finish($0, .messages($1)) }
+        ) { partition, messages in
+            // What was removed meanwhile is no end of the page.
+            let isWhole = partition.state.retention(of: conversation).floor == floor
+            finish(partition, isWhole ? .messages(messages) : .rejected(.unavailable))
+        }
     }
 
     /// What a device reads next above `after`; nil where it can't be read just now.
@@ -305,6 +313,7 @@ extension Partition {
             finish(self, .synced(messages: [], through: limit > 0 ? applied : afterIndex))
             return
         }
+        let floors = sources.map { state.retention(of: $0.0).floor }
         fromStore(
             of: sources.map(\.0),
             { (store: any NodeStore) throws(StoreError) -> [StoredMessage] in
@@ -330,6 +339,10 @@ extension Partition {
                 return found
             }, failed: { finish($0, .rejected(.unavailable)) }
         ) { partition, found in
+            // What was removed meanwhile may have looked like the end of what there is.
+            guard sources.map({ partition.state.retention(of: $0.0).floor }) == floors else {
+                return finish(partition, .rejected(.unavailable))
+            }
             let part = Self.answerToSync(found, limit)
             let through = found.count > part.count ? part.last?.index ?? afterIndex : applied
             finish(partition, .synced(messages: part.map(\.message), through: through))
