@@ -48,6 +48,9 @@ package final class SimulationSession: SessionSocket, @unchecked Sendable {
     package private(set) var stuckBytes = 0
     package private(set) var isRead = true
     private var lastNumber: UInt64 = 0
+    /// One pong for several pings (RFC 6455, 5.5.3).
+    package lazy var answersLastPingOnly = executor.random(0...2) == 0
+    private var owedPong: ByteBuffer?
     private var acknowledged: UInt64 = 0
     private var lastSeqs: [ConversationID: UInt64] = [:]
     /// Sends of this session that are not answered: when they were sent, and how long the node had stood still by then.
@@ -148,9 +151,14 @@ package final class SimulationSession: SessionSocket, @unchecked Sendable {
     }
 
     package func ping(_ payload: ByteBuffer) {
+        let isOwing = owedPong != nil
+        owedPong = payload
+        if answersLastPingOnly && isOwing { return }
         executor.schedule(after: executor.random(100_000...3_000_000)) { [weak self] in
             guard let self, self.closeCode == nil else { return }
-            self.gate.pass { self.events?.pong(payload) }
+            let answer = self.answersLastPingOnly ? self.owedPong ?? payload : payload
+            self.owedPong = nil
+            self.gate.pass { self.events?.pong(answer) }
         }
     }
 

@@ -7,44 +7,43 @@ import Testing
     private let one = ConversationID(UUID128(high: 1, low: 1))
     private let other = ConversationID(UUID128(high: 1, low: 2))
 
-    @Test func blocksFromTheRefusalToThePongOfThePingBehindIt() throws {
+    @Test func blocksFromTheRefusalToThePongOfThePingBehindIt() {
         var barriers = SendBarriers()
-        let none = barriers.takePing()
-        #expect(none == nil)
+        #expect(!barriers.needsPing)
         barriers.raise(one)
-        #expect(barriers.blocks(one) && !barriers.blocks(other))
-        let taken = barriers.takePing()
-        let ping = try #require(taken)
-        let more = barriers.takePing()
-        #expect(more == nil, "one for each flush")
-        let answered = barriers.pong(ping)
-        #expect(answered && !barriers.blocks(one))
+        #expect(barriers.blocks(one) && !barriers.blocks(other) && barriers.needsPing)
+        // Of a ping that was written before.
+        barriers.pong(3)
+        #expect(barriers.blocks(one))
+        barriers.wrote(ping: 4)
+        #expect(!barriers.needsPing, "one for each flush")
+        barriers.pong(3)
+        #expect(barriers.blocks(one))
+        barriers.pong(4)
+        #expect(!barriers.blocks(one))
     }
 
     @Test func aPongIsForWhatCameBeforeItsPingAlone() {
         var barriers = SendBarriers()
         barriers.raise(one)
         barriers.raise(other)
-        let first = barriers.takePing() ?? 0
+        barriers.wrote(ping: 1)
         // Refused once more, before the pong of the first came back.
         barriers.raise(one)
-        let second = barriers.takePing() ?? 0
-        var isOurs = barriers.pong(first)
-        #expect(isOurs)
+        barriers.wrote(ping: 2)
+        barriers.pong(1)
         #expect(barriers.blocks(one) && !barriers.blocks(other))
-        isOurs = barriers.pong(second)
-        #expect(isOurs)
+        barriers.pong(2)
         #expect(!barriers.blocks(one))
     }
 
-    @Test func pongsOfOtherPingsAreNotTaken() {
+    @Test func onePongIsForAllBeforeIt() {
         var barriers = SendBarriers()
         barriers.raise(one)
-        _ = barriers.takePing()
-        for payload: UInt64 in [0, 17] {
-            let isOurs = barriers.pong(payload)
-            #expect(!isOurs)
-        }
-        #expect(barriers.blocks(one))
+        barriers.wrote(ping: 1)
+        barriers.raise(other)
+        barriers.wrote(ping: 2)
+        barriers.pong(5)
+        #expect(!barriers.blocks(one) && !barriers.blocks(other))
     }
 }

@@ -15,14 +15,14 @@ import Testing
         #expect(pipeline.take(session: session) == SendOrder(session: session, run: 1, counter: 2, base: 1))
         pipeline.began(counter: 2, call: 11)
         pipeline.answered(counter: 1)
-        #expect(pipeline.base == 2 && !pipeline.isForgettable)
+        #expect(pipeline.base == 2 && !pipeline.isForgettable(now: 0, isBehind: false))
         #expect(pipeline.take(session: session) == SendOrder(session: session, run: 1, counter: 3, base: 2))
         pipeline.began(counter: 3, call: 12)
         // Answers may come in any order.
         pipeline.answered(counter: 3)
         #expect(pipeline.base == 2)
         pipeline.answered(counter: 2)
-        #expect(pipeline.isForgettable && pipeline.base == 4)
+        #expect(pipeline.isForgettable(now: 0, isBehind: false) && pipeline.base == 4)
     }
 
     @Test func givingUpBeginsANewRun() {
@@ -33,7 +33,7 @@ import Testing
         }
         pipeline.answered(counter: 1)
         #expect(pipeline.giveUp() == [20, 30])
-        #expect(pipeline.isForgettable && pipeline.run == 2)
+        #expect(pipeline.isForgettable(now: 0, isBehind: false) && pipeline.run == 2)
         // The new run's first is at its own base: what the log has of the former run does not matter.
         #expect(pipeline.take(session: session) == SendOrder(session: session, run: 2, counter: 4, base: 4))
     }
@@ -72,6 +72,13 @@ import Testing
         #expect(pipeline.refusal(of: ids[1], now: Self.quiet - 1) == .unavailable)
         #expect(pipeline.refusal(of: ids[2], now: 2 * Self.quiet - 2) == .unavailable)
         #expect(pipeline.refusal(of: ids[3], now: 3 * Self.quiet - 2) == nil)
+    }
+
+    @Test func aHaltThatIsOverKeepsNoPipeline() {
+        let pipeline = halted()
+        #expect(!pipeline.isForgettable(now: Self.quiet - 1, isBehind: false))
+        #expect(!pipeline.isForgettable(now: Self.quiet, isBehind: true))
+        #expect(pipeline.isForgettable(now: Self.quiet, isBehind: false))
     }
 
     @Test func nobodyIsShutOutForGood() {

@@ -191,6 +191,50 @@ import Testing
         #expect(world.run(1_000) { session.closeCode == 4429 }, "seed \(seed)")
     }
 
+    /// One pong may be for several pings (RFC 6455, 5.5.3): of deliveries, of refusals, of the heartbeat.
+    @Test(arguments: World.seeds(4)) func aClientThatAnswersTheLastPingOnly(seed: UInt64) throws {
+        let world = try World(seed: seed) {
+            $0.limits.messagesPerSecondDevice = 2
+            $0.limits.window = 16
+            $0.timing.heartbeatSeconds = 1
+        }
+        let group = try world.conversation(.group, "ada", "bob", "cyd")
+        let bob = try world.user("bob")
+        let node = try #require(world.cluster.running[world.node(1)]).node
+        let request = SessionRequest(
+            user: bob, device: try #require(DeviceID("phone")), start: .all, modern: true, clientAcks: false,
+            tokenExpires: 1e11)
+        guard case .success(let pending)? = world.cluster.await({ await node.openSession(request) }) else {
+            Issue.record("seed \(seed): refused")
+            return
+        }
+        let session = SimulationSession(executor: world.cluster.executor)
+        session.acknowledges = false
+        session.answersLastPingOnly = true
+        session.attach(pending)
+        #expect(world.run(5_000) { session.isCaughtUp }, "seed \(seed)")
+        let ids = (0..<60).map { _ in MessageID(UUID128.version4(using: &world.generator)) }
+        func frame(_ id: MessageID) -> ClientSend {
+            ClientSend(id: id, conversation: group, content: ByteBuffer(string: "1"))
+        }
+        // Refusals and deliveries at once.
+        for (round, name) in ["ada", "cyd"].enumerated() {
+            let device = try world.device(name, "phone", at: world.node(2 + round))
+            for number in 0..<20 {
+                device.send(to: group, "\(number)")
+                session.send([frame(ids[round * 20 + number])])
+                world.run(7)
+            }
+        }
+        #expect(!session.errors.isEmpty && session.errors.allSatisfy { $0.code == .rateLimited }, "seed \(seed)")
+        #expect(world.run(30_000) { session.messages.count == 40 }, "seed \(seed): \(session.messages.count)")
+        // One that never sends again what was refused is not shut out.
+        world.run(12_000)
+        session.send([frame(ids[59])])
+        #expect(world.run(3_000) { session.accepted.contains { $0.id == ids[59] } }, "seed \(seed)")
+        #expect(session.closeCode == nil && session.breaches.isEmpty, "seed \(seed): \(session.breaches)")
+    }
+
     // MARK: The window
 
     @Test(arguments: World.seeds(3)) func oneThatNeverAcknowledgesStopsAtTheWindow(seed: UInt64) throws {

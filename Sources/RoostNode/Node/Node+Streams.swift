@@ -150,9 +150,12 @@ extension Node {
         guard index < receivers.count, let open = opens[reply.id], let missing = open.unanswered[reply.partition] else {
             return
         }
-        // The leader answers in parts, one request after the other: while it gets on, none is asked again.
+        // The leader answers in parts, one request after the other: while it gets on, none that is still to come is asked
+        // again. One that it has passed over was lost on its way, or its answer was.
         let now = context.clock.now()
-        for (id, other) in opens where other.leader == open.leader { opens[id]?.deadline = now + other.patience }
+        for (id, other) in opens where other.leader == open.leader && id >= reply.id {
+            opens[id]?.deadline = now + other.patience
+        }
         let answered = missing <= reply.slots.count
         opens[reply.id]?.unanswered[reply.partition] = answered ? nil : missing - reply.slots.count
         if opens[reply.id]?.unanswered.isEmpty == true { opens[reply.id] = nil }

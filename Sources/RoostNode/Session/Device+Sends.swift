@@ -50,6 +50,7 @@ extension Device {
                 retryAfter: UInt32(clamping: wait))
         }
         guard pipelines[conversation] != nil || makeRoom() else {
+            noteRefused(send.id, .rateLimited, in: conversation)
             return refuse(.rateLimited, Self.rateDetail, id: send.id, retryAfter: 500)
         }
         // Twice the mark at which the socket is no longer read: only what one read brought can get that far.
@@ -81,11 +82,15 @@ extension Device {
 
     /// Conversations of one session whose order of sends is known. Beyond that those with nothing under way are forgotten.
     private static let maxPipelines = 1_024
+    /// The same with those whose sends were refused: who goes on to others all the same is hung up on.
+    private static let maxHalted = 16 * maxPipelines
 
     /// False where sends to that many conversations are under way or halted.
     private func makeRoom() -> Bool {
         guard pipelines.count >= Self.maxPipelines else { return true }
-        for (conversation, pipeline) in pipelines where pipeline.isForgettable {
+        let now = context.clock.now()
+        for (conversation, pipeline) in pipelines
+        where pipeline.isForgettable(now: now, isBehind: barriers.blocks(conversation)) {
             firstRun = max(firstRun, pipeline.run + 1)
             pipelines[conversation] = nil
         }
@@ -109,6 +114,9 @@ extension Device {
 
     /// What follows it in the conversation waits until it is sent again.
     private func noteRefused(_ id: MessageID?, _ reason: SendHalt.Reason, in conversation: ConversationID) {
+        guard pipelines[conversation] != nil || pipelines.count < Self.maxHalted || makeRoom() else {
+            return close(code: 4429, reason: "sends to too many conversations were refused, and more came")
+        }
         pipelines[conversation, default: SendPipeline(run: firstRun)].refused(id, reason, now: context.clock.now())
         barriers.raise(conversation)
     }

@@ -53,7 +53,10 @@ actor Device {
     private var tokenTimer: (any ScheduledTimer)?
     private var writeTimer: (any ScheduledTimer)?
     private var heardSinceHeartbeat = true
-    private var acknowledgingPing: UInt64?
+    /// Of heartbeats, barriers and acknowledgements alike: a client may answer only the last of several.
+    private var lastPing: UInt64 = 0
+    /// The ping behind which a delivery is acknowledged, and its number.
+    private var acknowledging: (ping: UInt64, n: UInt64)?
     private var saidIncomplete = false
     /// Some partition has had no leader for too long to wait for it.
     private var isLateToOpen = false
@@ -122,8 +125,14 @@ actor Device {
         socket.write(frames)
         if !socket.isWritable { stuckBytes += bytes }
         judgeRoom()
-        if let payload = barriers.takePing() { socket.ping(ByteBuffer(integer: payload)) }
+        if barriers.needsPing { ping() }
         acknowledgeByPong()
+    }
+
+    private func ping() {
+        lastPing += 1
+        barriers.wrote(ping: lastPing)
+        socket?.ping(ByteBuffer(integer: lastPing))
     }
 
     /// Messages are held back while the socket's buffer is full; they come from the log once it is not.
@@ -306,9 +315,9 @@ actor Device {
 
     /// `ack=auto`: a pong proves that everything written before its ping has arrived.
     private func acknowledgeByPong() {
-        guard !request.clientAcks, acknowledgingPing == nil, window.unacknowledged > 0, let socket else { return }
-        acknowledgingPing = window.lastNumber
-        socket.ping(ByteBuffer(integer: window.lastNumber))
+        guard !request.clientAcks, acknowledging == nil, window.unacknowledged > 0, socket != nil else { return }
+        ping()
+        acknowledging = (lastPing, window.lastNumber)
     }
 
     // MARK: Liveness
@@ -334,13 +343,15 @@ actor Device {
     }
 
     private func heartbeat() {
-        guard let socket, judgeToken() else { return }
+        guard socket != nil, judgeToken() else { return }
         guard heardSinceHeartbeat else {
             close(code: 4408, reason: "no answer to a ping")
             return
         }
         heardSinceHeartbeat = false
-        socket.ping(ByteBuffer(integer: UInt64(0)))
+        // What was written before it goes out first.
+        flush()
+        ping()
         scheduleHeartbeat()
     }
 
@@ -360,11 +371,11 @@ actor Device {
 
     private func socketPong(_ payload: ByteBuffer) {
         heardSinceHeartbeat = true
-        guard let n = payload.getInteger(at: payload.readerIndex, as: UInt64.self), !barriers.pong(n),
-            n == acknowledgingPing
-        else { return }
-        acknowledgingPing = nil
-        _ = acknowledge(n)
+        guard let ping = payload.getInteger(at: payload.readerIndex, as: UInt64.self), ping <= lastPing else { return }
+        barriers.pong(ping)
+        guard let known = acknowledging, known.ping <= ping else { return }
+        acknowledging = nil
+        _ = acknowledge(known.n)
         acknowledgeByPong()
     }
 

@@ -38,9 +38,14 @@ struct SendHalt: Sendable {
     /// Whether a send that has come ends the halt; if not, it is refused like the others.
     mutating func ends(with id: MessageID?, now: UInt64, isBehind: Bool = false) -> Bool {
         if let id, refused.contains(id) { return true }
-        if !isBehind, now >= last + Self.quiet || now >= began + Self.longest { return true }
+        if isOver(now: now, isBehind: isBehind) { return true }
         last = now
         refuse(id)
         return false
+    }
+
+    /// Whether it has lasted long enough for a client that never sends a refused id again.
+    func isOver(now: UInt64, isBehind: Bool) -> Bool {
+        !isBehind && (now >= last + Self.quiet || now >= began + Self.longest)
     }
 }

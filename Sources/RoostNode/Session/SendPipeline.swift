@@ -10,7 +10,9 @@ struct SendPipeline: Sendable {
     private var halt: SendHalt?
 
     /// Whether it may be forgotten, if what follows in the conversation is of a later run.
-    var isForgettable: Bool { unanswered.isEmpty && halt == nil }
+    func isForgettable(now: UInt64, isBehind: Bool) -> Bool {
+        unanswered.isEmpty && halt?.isOver(now: now, isBehind: isBehind) ?? true
+    }
 
     init(run: UInt32) { self.run = run }
 
