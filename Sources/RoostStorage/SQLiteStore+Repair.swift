@@ -13,6 +13,10 @@ enum LogRepair {
         if let before = try term(entry.index - 1, partition, db), before > entry.term {
             return try remove(from: try firstAbove(entry.term, entry.index - 1, partition, db), partition, db)
         }
+        // A whole row of another term is of a history that was given up, and so is all that stands behind it.
+        if let own = try term(entry.index, partition, db), own != entry.term {
+            try remove(from: entry.index, partition, db)
+        }
         var statement = try BoundStatement(db, LogRow.replace)
         try LogRow.write(entry, partition: partition, with: &statement)
         if let after = try term(entry.index + 1, partition, db), after < entry.term {

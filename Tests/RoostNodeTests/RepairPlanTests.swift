@@ -23,13 +23,19 @@ import Testing
     }
 
     @Test func behindALowerTermTheRowBeforeIsComparedFirst() {
-        #expect(plan([1, 1, nil, 1], [entry(3, 2)]).ask == [2, 3])
+        #expect(plan([1, 1, nil, 1], [entry(3, 2)]).ask == [1, 2, 3])
+        // A part at a time, and nothing that is committed.
+        #expect(plan(Array(repeating: 1, count: 200), [entry(200, 2)]).ask == Set(136...200))
+        #expect(plan(Array(repeating: 1, count: 200), [entry(200, 2)], applied: 190).ask == Set(191...200))
         // The first of its term, here as there.
         let same = plan([1, 1, nil, 1], [entry(2, 1), entry(3, 2)])
         #expect(same.write == [entry(3, 2)] && same.agreed == [2] && same.ask.isEmpty)
         // Of a history that was given up, and so may be what stands before it.
         let other = plan([1, 1, nil, 1], [entry(2, 2), entry(3, 2)])
         #expect(other.write.isEmpty && other.ask == [1, 2, 3])
+        // What agrees is needed again, beside what was not in the answer.
+        let partly = plan([1, 1, nil, 1], [entry(1, 1), entry(3, 2)])
+        #expect(partly.agreed.isEmpty && partly.ask == [1, 2, 3])
         let all = plan([1, 1, nil, 1], [entry(1, 1), entry(2, 2), entry(3, 2)])
         #expect(all.write == [entry(2, 2), entry(3, 2)] && all.agreed == [1] && all.ask.isEmpty)
     }
@@ -64,7 +70,10 @@ import Testing
             let rows = asked.sorted().map { entry($0, theirs[Int($0) - 1]) }
             let found = plan(own, rows)
             for entry in found.write {
-                // A gap is damage as well.
+                // As `LogRepair` has it; a gap is damage as well.
+                if Int(entry.index) <= own.count, own[Int(entry.index) - 1].map({ $0 != entry.term }) ?? false {
+                    own.removeSubrange((Int(entry.index) - 1)...)
+                }
                 while own.count < Int(entry.index) {
                     own.append(nil)
                     asked.insert(UInt64(own.count))

@@ -44,11 +44,25 @@ import Testing
         let first = table.nextQuestion(4, candidates: nodes, now: 2)
         #expect(first?.indices.count == RepairTable.batch && first?.indices.last == UInt64(RepairTable.batch + 10))
         for index in first?.indices ?? [] { table.remove(4, index) }
-        table.answered(4, by: "node-2", rows: RepairTable.batch)
+        table.answered(4, by: "node-2")
         let rest = table.nextQuestion(4, candidates: nodes, now: 3)
-        #expect(rest?.indices.count == 10)
+        #expect(rest?.indices.count == 10 && rest?.node == "node-2")
+        // Who had nothing is not asked again before the others.
+        let early = table.nextQuestion(4, candidates: nodes, now: 4)
+        #expect(early == nil)
+        let other = table.nextQuestion(4, candidates: nodes, now: 3 + RepairTable.patience)
+        #expect(other?.node == "node-3")
         for index in table.indices(of: 4) { table.remove(4, index) }
         #expect(table.count == 0 && table.partitions.isEmpty && table.oldest(of: 4) == nil)
+    }
+
+    @Test func aDoubtfulRowIsNoDamage() {
+        var table = RepairTable()
+        _ = table.note(LogDamage(1, 5, .checksum), now: 1)
+        let isKnown = table.noteDoubtful(1, 5, now: 2)
+        let isNew = table.noteDoubtful(1, 4, now: 2)
+        #expect(!isKnown && isNew)
+        #expect(table.isDamaged(1, 5) && !table.isDamaged(1, 4) && table.indices(of: 1) == [4, 5])
     }
 
     @Test func itHasABound() {

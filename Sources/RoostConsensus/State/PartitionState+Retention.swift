@@ -85,8 +85,8 @@ extension PartitionState {
         let row = known.knownMessage(
             partition: partition, conversation: send.conversation, sender: send.sender, id: send.id)
         if let row { return row.index != index || row.seq <= retention.floor }
-        // Its id is forgotten already, if it ever got a seq.
-        return retention.idFloor > 0
+        // Its id is forgotten already, or it made no message.
+        return true
     }
 
     // MARK: What the leader proposes

@@ -107,6 +107,9 @@ extension Partition {
                         part.node.onCore {
                             $0.storageFailed(error, doing: "reading message ids of partition \(partition)")
                         }
+                        _ = part.context.after(milliseconds: 1_000) { [weak part] in
+                            part?.onCore { if fill == $0.fills { $0.fillFilter() } }
+                        }
                     }
                 }
             }

@@ -255,8 +255,8 @@ extension Partition {
                 return found
             }, failed: { finish($0, .rejected(.unavailable)) }
         ) { partition, messages in
-            // What was removed meanwhile is no end of the page.
-            let isWhole = partition.state.retention(of: conversation).floor == floor
+            // What was removed meanwhile, by a floor or with the tables, is no end of the page.
+            let isWhole = !partition.isRetired && partition.state.retention(of: conversation).floor == floor
             finish(partition, isWhole ? .messages(messages) : .rejected(.unavailable))
         }
     }
@@ -340,7 +340,7 @@ extension Partition {
             }, failed: { finish($0, .rejected(.unavailable)) }
         ) { partition, found in
             // What was removed meanwhile may have looked like the end of what there is.
-            guard sources.map({ partition.state.retention(of: $0.0).floor }) == floors else {
+            guard !partition.isRetired, sources.map({ partition.state.retention(of: $0.0).floor }) == floors else {
                 return finish(partition, .rejected(.unavailable))
             }
             let part = Self.answerToSync(found, limit)

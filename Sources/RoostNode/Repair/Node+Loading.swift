@@ -46,6 +46,7 @@ extension Node {
             context.logger.error("partition \(id): it waits for \(restored.missing.count) rows from another replica")
             return
         }
+        for index in repairs.indices(of: id) where !repairs.isDamaged(id, index) { repairs.remove(id, index) }
         if let damage = restored.stateDamage {
             clearState(of: id, because: damage)
         } else {

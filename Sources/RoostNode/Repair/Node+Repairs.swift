@@ -70,9 +70,9 @@ extension Node {
             var rows: [RepairRow] = []
             var damage: [LogDamage] = []
             var bytes = 0
-            var known = wanted.filter { $0 > 0 && $0 <= limit }
-            if known.isEmpty && limit > 0 { known = [limit] }
-            for index in known where bytes < Partition.replyBytes {
+            var indices = wanted.filter { $0 > 0 && $0 <= limit }
+            if indices.isEmpty && limit > 0 { indices = [limit] }
+            for index in indices where bytes < Partition.replyBytes {
                 do throws(StoreError) {
                     let found = try store.entries(partition: id, from: index, through: index, maxBytes: .max)
                     for entry in found {
@@ -100,28 +100,28 @@ extension Node {
     /// Where the group runs, one of another term than it knows is of another history, and Raft will replace what stands
     /// there.
     private func mend(_ id: PartitionID, with rows: [RepairRow], from node: NodeID) {
-        repairs.answered(id, by: node, rows: rows.count { repairs.contains(id, $0.entry.index) })
-        let whole = rows.map(\.entry).filter { entry in
-            let isWhole = rows.contains { $0.entry == entry && $0.checksum == EntryChecksum.of(entry, partition: id) }
+        let whole = rows.filter { row in
+            let isWhole = row.entry.index > 0 && row.checksum == EntryChecksum.of(row.entry, partition: id)
             if !isWhole {
-                context.logger.warning("\(node): its row of partition \(id), index \(entry.index) came damaged")
+                context.logger.warning("\(node): its row of partition \(id), index \(row.entry.index) came damaged")
             }
             return isWhole
-        }
-        guard let partition = partitions[id] else { return compare(id, whole) }
+        }.map(\.entry)
+        guard let partition = partitions[id] else { return compare(id, whole, from: node) }
         let known = partition.onCore { partition in
             whole.filter { repairs.contains(id, $0.index) && partition.raft.term(at: $0.index) == $0.term }
                 .map { partition.state.withoutRemoved($0, known: partition.filter) }
         }
+        if !known.isEmpty { repairs.answered(id, by: node) }
         // What was looked up in damaged tables says nothing: the rows are asked for again.
         guard !partition.onCore({ $0.abandonsDistrusted() }) else { return }
         writeAgain(id, known)
     }
 
     /// Where it does not run, what cannot stand beside a committed entry is removed with it (`LogRepair`).
-    private func compare(_ id: PartitionID, _ entries: [RaftEntry]) {
-        guard repairs.oldest(of: id) != nil, !entries.isEmpty else { return }
-        let entries = entries.sorted { $0.index < $1.index }
+    private func compare(_ id: PartitionID, _ entries: [RaftEntry], from node: NodeID) {
+        let asked = Set(repairs.indices(of: id))
+        guard !asked.isEmpty, !entries.isEmpty else { return }
         context.storage.read({ (store: any NodeStore) throws(StoreError) -> RepairPlan in
             func term(_ index: UInt64) throws(StoreError) -> UInt64? {
                 do throws(StoreError) {
@@ -130,12 +130,15 @@ extension Node {
                     return nil
                 }
             }
+            // Where that is damaged as well, more is compared.
+            let applied = try? store.appliedIndex(id)
+            let wanted = entries.filter { asked.contains($0.index) || $0.index > applied ?? 0 }
             var rows: [RepairPlan.Row] = []
-            for entry in entries {
+            for entry in wanted.sorted(by: { $0.index < $1.index }) {
                 let before = entry.index > 1 ? try term(entry.index - 1) : nil
                 rows.append(.init(entry: entry, own: try term(entry.index), before: before))
             }
-            return RepairPlan(rows, applied: try store.appliedIndex(id))
+            return RepairPlan(rows, applied: applied ?? 0)
         }) { [weak self] (result: Result<RepairPlan, StoreError>) in
             self?.onCore { me in
                 // It may have begun to run, or be emptied, meanwhile.
@@ -143,19 +146,24 @@ extension Node {
                     return
                 }
                 switch result {
-                case .success(let plan):
-                    let now = me.context.clock.now()
-                    for index in plan.agreed { me.repairs.remove(id, index) }
-                    for index in plan.ask.sorted() {
-                        _ = me.repairs.note(LogDamage(id, index, .missing), isBlocking: true, now: now)
-                    }
-                    me.writeAgain(id, plan.write)
-                    if !plan.ask.isEmpty { me.askForRepairs(of: id) }
+                case .success(let plan): me.carryOut(plan, of: id, from: node)
                 case .failure(let error):
                     me.storageFailed(error, doing: "reading the log of partition \(id)")
                 }
             }
         }
+    }
+
+    /// Who brought it on is asked for more at once, else the next one in its turn.
+    private func carryOut(_ plan: RepairPlan, of id: PartitionID, from node: NodeID) {
+        var isFurther = !plan.write.isEmpty
+        for index in plan.agreed where repairs.remove(id, index) { isFurther = true }
+        for index in plan.ask.sorted() where repairs.noteDoubtful(id, index, now: context.clock.now()) {
+            isFurther = true
+        }
+        if isFurther { repairs.answered(id, by: node) }
+        writeAgain(id, plan.write)
+        if plan.write.isEmpty { askForRepairs(of: id) }
     }
 
     private func writeAgain(_ id: PartitionID, _ entries: [RaftEntry]) {
@@ -167,7 +175,9 @@ extension Node {
     }
 
     private func mended(_ id: PartitionID, _ indices: [UInt64]) {
-        for index in indices where repairs.remove(id, index) {
+        for index in indices {
+            let wasDamaged = repairs.isDamaged(id, index)
+            guard repairs.remove(id, index), wasDamaged else { continue }
             context.counters.repairedRows.increment()
             context.logger.notice("partition \(id), index \(index): written again from another replica")
         }

@@ -21,6 +21,8 @@ struct RepairPlan: Sendable, Equatable {
     private(set) var agreed: [UInt64] = []
     /// To be compared first, and what waits for that.
     private(set) var ask: Set<UInt64> = []
+    /// Rows looked at together on the way down.
+    private static let block: UInt64 = 64
 
     /// `rows` ascending by index; what is at or below `applied` is known to be committed.
     init(_ rows: [Row], applied: UInt64) {
@@ -33,17 +35,18 @@ struct RepairPlan: Sendable, Equatable {
                 settled = index
                 continue
             }
+            let isCommittedBefore = index <= applied + 1 || settled == index - 1
             // A predecessor that is damaged itself is mended in its turn, and what it stands behind compared then.
-            let isSettled =
-                index == 1 || index - 1 <= applied || settled == index - 1
-                || waiting != index - 1 && row.before.map { $0 >= row.entry.term } ?? true
-            if isSettled {
+            let standsByTerm = waiting != index - 1 && row.before.map { $0 >= row.entry.term } ?? true
+            if isCommittedBefore || standsByTerm {
                 write.append(row.entry)
                 settled = index
             } else {
-                ask.formUnion([index - 1, index])
+                ask.formUnion(max(applied + 1, index > Self.block ? index - Self.block : 1)...index)
                 waiting = index
             }
         }
+        // Those are needed again, beside what was not in the answer.
+        agreed.removeAll { ask.contains($0) }
     }
 }

@@ -14,11 +14,15 @@ struct RepairTable: Sendable {
         var foundAt: UInt64
         /// The partition's group cannot start without it.
         var isBlocking: Bool
+        /// False where the row is whole, and to be compared with the others'.
+        var isDamaged = true
     }
 
     private struct Question: Sendable {
         var node: NodeID
         var at: UInt64
+        /// It had something: it is asked for the rest.
+        var isAnswered = false
     }
 
     private var holes: [PartitionID: [UInt64: Hole]] = [:]
@@ -40,7 +44,17 @@ struct RepairTable: Sendable {
         return true
     }
 
+    /// A whole row that is perhaps of a history which was given up. Whether it was not known.
+    mutating func noteDoubtful(_ partition: PartitionID, _ index: UInt64, now: UInt64) -> Bool {
+        guard holes[partition]?[index] == nil, count < Self.maxHoles else { return false }
+        holes[partition, default: [:]][index] = Hole(foundAt: now, isBlocking: true, isDamaged: false)
+        count += 1
+        return true
+    }
+
     func contains(_ partition: PartitionID, _ index: UInt64) -> Bool { holes[partition]?[index] != nil }
+
+    func isDamaged(_ partition: PartitionID, _ index: UInt64) -> Bool { holes[partition]?[index]?.isDamaged ?? false }
 
     /// Mended, or no longer in the log. Whether it was known.
     @discardableResult
@@ -61,18 +75,22 @@ struct RepairTable: Sendable {
         _ partition: PartitionID, candidates: [NodeID], now: UInt64
     ) -> (node: NodeID, indices: [UInt64])? {
         guard let own = holes[partition], !candidates.isEmpty else { return nil }
-        let former = questions[partition]
-        if let former, now < former.at + Self.patience, candidates.contains(former.node) { return nil }
-        let next = former.flatMap { former in candidates.first { $0 > former.node } } ?? candidates[0]
+        let next: NodeID
+        if let former = questions[partition], candidates.contains(former.node) {
+            if !former.isAnswered && now < former.at + Self.patience { return nil }
+            next = former.isAnswered ? former.node : candidates.first { $0 > former.node } ?? candidates[0]
+        } else {
+            let former = questions[partition]
+            next = former.flatMap { former in candidates.first { $0 > former.node } } ?? candidates[0]
+        }
         questions[partition] = Question(node: next, at: now)
         // Those the group waits for come first.
         let ordered = own.sorted { ($0.value.isBlocking ? 0 : 1, $0.key) < ($1.value.isBlocking ? 0 : 1, $1.key) }
         return (next, ordered.prefix(Self.batch).map(\.key).sorted())
     }
 
-    /// An answer came: what is left is asked for at once, of the same node if it had anything.
-    mutating func answered(_ partition: PartitionID, by node: NodeID, rows: Int) {
-        guard let question = questions[partition], question.node == node else { return }
-        if rows > 0 { questions[partition] = nil }
+    /// The node had something: what is left is asked of it at once.
+    mutating func answered(_ partition: PartitionID, by node: NodeID) {
+        if questions[partition]?.node == node { questions[partition]?.isAnswered = true }
     }
 }

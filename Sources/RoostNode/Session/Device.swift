@@ -376,7 +376,8 @@ actor Device {
         guard let known = acknowledging, known.ping <= ping else { return }
         acknowledging = nil
         _ = acknowledge(known.n)
-        acknowledgeByPong()
+        // The next ping stands behind all that is gathered: `flush` writes it.
+        if outbound.isEmpty { acknowledgeByPong() }
     }
 
     private func socketReceived(_ frames: [ByteBuffer]) {
