@@ -101,7 +101,9 @@ import Testing
 
     /// The end of what a client sends, right behind its handshake, comes before there is a session to be told.
     @Test func anEndBehindTheHandshakeLeavesNoSession() async throws {
-        try await TestServer.run { server in
+        // The client that says no more is told nothing, however long the test has to wait for a processor.
+        let node = FakeNode { $0.timing.httpTimeoutMilliseconds = 60_000 }
+        try await TestServer.run(node: node) { server in
             let alice = try await server.user("alice")
             let promise = server.core.makePromise(of: Void.self)
             server.node.gate.withLockedValue { $0 = promise.futureResult }
