@@ -125,18 +125,24 @@ import Testing
         #expect(world.run(3_000) { device.closes == [4401] }, "seed \(seed): \(device.closes)")
     }
 
+    /// A session of a user's phone at the first node, before it begins; nil, and an issue, where it is refused.
+    private func admitted(_ user: UserID, clientAcks: Bool, in world: World) throws -> (any PendingSession)? {
+        let node = try #require(world.cluster.running[world.node(1)]).node
+        let request = SessionRequest(
+            user: user, device: try #require(DeviceID("phone")), start: .all, modern: true, clientAcks: clientAcks,
+            tokenExpires: 1e11)
+        guard case .success(let pending)? = world.cluster.await({ await node.openSession(request) }) else {
+            Issue.record("seed \(world.seed): refused")
+            return nil
+        }
+        return pending
+    }
+
     /// The account is disabled after its session was admitted, and before it begins.
     @Test(arguments: World.seeds(3)) func aDisabledAccountLosesASessionNotYetBegun(seed: UInt64) throws {
         let world = try World(seed: seed)
         let bob = try world.user("bob")
-        let node = try #require(world.cluster.running[world.node(1)]).node
-        let request = SessionRequest(
-            user: bob, device: try #require(DeviceID("phone")), start: .all, modern: true, clientAcks: true,
-            tokenExpires: 1e11)
-        guard case .success(let pending)? = world.cluster.await({ await node.openSession(request) }) else {
-            Issue.record("seed \(seed): refused")
-            return
-        }
+        guard let pending = try admitted(bob, clientAcks: true, in: world) else { return }
         #expect(world.propose(.setAccountDisabled(user: bob, disabled: true)) == .done, "seed \(seed)")
         world.run(1_000)
         let session = SimulationSession(executor: world.cluster.executor)
@@ -200,14 +206,7 @@ import Testing
         }
         let group = try world.conversation(.group, "ada", "bob", "cyd")
         let bob = try world.user("bob")
-        let node = try #require(world.cluster.running[world.node(1)]).node
-        let request = SessionRequest(
-            user: bob, device: try #require(DeviceID("phone")), start: .all, modern: true, clientAcks: false,
-            tokenExpires: 1e11)
-        guard case .success(let pending)? = world.cluster.await({ await node.openSession(request) }) else {
-            Issue.record("seed \(seed): refused")
-            return
-        }
+        guard let pending = try admitted(bob, clientAcks: false, in: world) else { return }
         let session = SimulationSession(executor: world.cluster.executor)
         session.acknowledges = false
         session.answersLastPingOnly = true
