@@ -47,7 +47,7 @@ final class SupervisedProcess {
         do {
             try process.run()
         } catch {
-            close(lifeline)
+            // `deinit` closes the pipe: the object has all its properties.
             throw Failure("\(executable) can't be started: \(error.localizedDescription)")
         }
     }

@@ -8,7 +8,7 @@ final class Wire: Sendable {
 
     /// - Parameter timeout: of one read or write, seconds.
     init(port: Int, timeout: Int = 15) throws {
-        descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
         guard descriptor >= 0 else { throw HarnessError("no socket: \(String(cString: strerror(errno)))") }
         var limit = timeval(tv_sec: timeout, tv_usec: 0)
         let size = socklen_t(MemoryLayout<timeval>.size)
@@ -22,6 +22,8 @@ final class Wire: Sendable {
             Foundation.close(descriptor)
             throw HarnessError("port \(port): \(reason)")
         }
+        // Last: an object that has all its properties runs `deinit` when its `init` throws, and would close twice.
+        self.descriptor = descriptor
     }
 
     deinit { Foundation.close(descriptor) }
