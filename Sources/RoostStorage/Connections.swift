@@ -1,4 +1,6 @@
+import Foundation
 import GRDB
+import GRDBSQLite
 import Synchronization
 
 /// How connections to a database file are opened.
@@ -21,13 +23,32 @@ enum Connections {
             try db.execute(
                 sql: """
                     PRAGMA cache_size = -\(options.writerCacheKiB);
-                    PRAGMA wal_autocheckpoint = \(options.checkpointPages);
                     PRAGMA journal_size_limit = \(64 << 20);
                     """)
+            checkpoint(db, from: options.checkpointPages)
             // Beneath the size that the database has, SQLite takes that size as the bound.
             if let pages = options.maxPages { try db.execute(sql: "PRAGMA max_page_count = \(pages)") }
         }
         return writer
+    }
+
+    /// Moves pages from the write-ahead log to the database after a commit that leaves so many there, as SQLite does by
+    /// itself, which says nothing of an error, not even of the database's sync: the log would grow for ever. Here the
+    /// commit, which is done, throws it. Without space the log grows, until it has none either and commits throw `.full`.
+    private static func checkpoint(_ db: Database, from pages: Int) {
+        sqlite3_wal_hook(
+            db.sqliteConnection,
+            { pages, connection, name, count in
+                guard count >= Int(bitPattern: pages) else { return SQLITE_OK }
+                let code = sqlite3_wal_checkpoint_v2(connection, name, SQLITE_CHECKPOINT_PASSIVE, nil, nil)
+                switch code & 0xff {
+                // Another connection is at it, or reads what would be moved.
+                case SQLITE_BUSY, SQLITE_LOCKED: return SQLITE_OK
+                case SQLITE_FULL, SQLITE_READONLY: return SQLITE_OK
+                case _ where StoreError.isSpace(sqlite3_system_errno(connection)): return SQLITE_OK
+                default: return code
+                }
+            }, UnsafeMutableRawPointer(bitPattern: pages))
     }
 
     static func openReader(path: String, options: SQLiteStore.Options) throws -> DatabaseQueue {

@@ -21,6 +21,15 @@ package enum DataDirectory {
         return text.split(separator: "\n").first.map(String.init) ?? "no reason was written"
     }
 
+    /// It is not to be set aside after all: an operator goes on with it.
+    package static func pardon(_ directory: String) throws(StoreError) {
+        guard unlink("\(directory)/\(mark)") == 0 else {
+            if errno == ENOENT { return }
+            throw .failed("\(directory)/\(mark) can't be removed: \(String(cString: strerror(errno)))")
+        }
+        try DirectoryLock.syncNames(directory)
+    }
+
     /// Whether a database was ever set aside here.
     package static func hasSetAside(_ directory: String) -> Bool {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
@@ -51,7 +60,7 @@ package enum DataDirectory {
             // Gone, the mark says that all is done.
             try files.moveItem(atPath: "\(directory)/\(mark)", toPath: "\(target)/reason")
         } catch {
-            throw .failed("\(directory): the damaged database can't be set aside: \(error.localizedDescription)")
+            throw StoreError(error, of: "\(directory): the damaged database can't be set aside")
         }
         try DirectoryLock.syncNames(directory)
         return target

@@ -26,7 +26,11 @@ final class DirectoryLock: Sendable {
         if ftruncate(descriptor, 0) == 0 { _ = pwrite(descriptor, holder, holder.count, 0) }
     }
 
-    deinit { close(descriptor) }
+    deinit {
+        // A child of this process that has not come to its `exec` yet has the descriptor too.
+        flock(descriptor, LOCK_UN)
+        close(descriptor)
+    }
 
     /// Makes the names of newly made files durable, in the directory and of it.
     static func syncNames(_ directory: String) throws(StoreError) {
@@ -54,7 +58,7 @@ final class DirectoryLock: Sendable {
             try FileManager.default.createDirectory(
                 atPath: directory, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
         } catch {
-            throw .failed("data directory \(directory) cannot be made: \(error.localizedDescription)")
+            throw StoreError(error, of: "data directory \(directory) cannot be made")
         }
     }
 

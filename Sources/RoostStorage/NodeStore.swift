@@ -127,6 +127,9 @@ package protocol NodeStore: KnownMessages, Sendable {
     /// The highest seq whose message was sent before `stamp`; 0 where there is none.
     func lastSeq(partition: PartitionID, conversation: ConversationID, sentBefore stamp: Int64) throws(StoreError)
         -> UInt64
+    /// The highest seq whose message has an index up to `index`; 0 where there is none.
+    func lastSeq(partition: PartitionID, conversation: ConversationID, through index: UInt64) throws(StoreError)
+        -> UInt64
     /// `StableHash` of the id of every message in the partition's tables, in no order.
     func messageHashes(partition: PartitionID) throws(StoreError) -> [UInt64]
     /// Rows of messages with this id (an id may be used by several senders).

@@ -29,7 +29,12 @@ private struct Gathered {
 extension SQLiteStore {
     /// After an error other than `.full` nothing is known of the disk, and every later commit throws it again.
     package func commit(_ writes: [PartitionWrite]) throws(StoreError) {
-        guard !writes.isEmpty else { return }
+        if !writes.isEmpty { try commit(writes, facts: nil) }
+    }
+
+    /// Facts too, in the same transaction.
+    package func commit(_ writes: [PartitionWrite], facts: NodeFacts?) throws(StoreError) {
+        if let facts { mark?.begin(facts.store) }
         var times = syncTimes.withLock { $0 }
         times.now = wall()
         let cleared = writes.filter(\.clearsState).map(\.partition)
@@ -37,6 +42,7 @@ extension SQLiteStore {
         defer { if !cleared.isEmpty { keys.removeAll() } }
         var vacuumed: UInt64 = 0
         try writeTransaction { db in
+            if let facts { try Self.write(facts, db) }
             var order: [PartitionID] = []
             var gathered: [PartitionID: Gathered] = [:]
             // Rows of what was cleared are not to be taken for written.
@@ -65,28 +71,26 @@ extension SQLiteStore {
         for partition in cleared { distrusted.trust(partition) }
     }
 
-    package func saveFacts(_ facts: NodeFacts) throws(StoreError) {
-        mark?.begin(facts.store)
-        try writeTransaction { db in
-            var statement = try BoundStatement(db, CheckedTable.facts.insert)
-            statement.reset(.facts)
-            try statement.bind(1)
-            try statement.bind(bits: facts.store.value)
-            try statement.bind(bits: facts.epoch)
-            for record in [facts.promised, facts.founded] {
-                var buffer = ByteBuffer()
-                record?.encode(into: &buffer)
-                try statement.bind(buffer)
-            }
-            var ring = ByteBuffer()
-            facts.ring?.encode(into: &ring)
-            try statement.bind(ring)
-            try statement.bind(GivenBack.encode(facts.givenBack))
-            try statement.bind(facts.joinsOnly ? 1 : 0)
-            try statement.bindChecksum()
-            try statement.run()
-            return []
+    package func saveFacts(_ facts: NodeFacts) throws(StoreError) { try commit([], facts: facts) }
+
+    private static func write(_ facts: NodeFacts, _ db: Database) throws {
+        var statement = try BoundStatement(db, CheckedTable.facts.insert)
+        statement.reset(.facts)
+        try statement.bind(1)
+        try statement.bind(bits: facts.store.value)
+        try statement.bind(bits: facts.epoch)
+        for record in [facts.promised, facts.founded] {
+            var buffer = ByteBuffer()
+            record?.encode(into: &buffer)
+            try statement.bind(buffer)
         }
+        var ring = ByteBuffer()
+        facts.ring?.encode(into: &ring)
+        try statement.bind(ring)
+        try statement.bind(GivenBack.encode(facts.givenBack))
+        try statement.bind(facts.joinsOnly ? 1 : 0)
+        try statement.bindChecksum()
+        try statement.run()
     }
 
     /// Deletes what is derived from a partition's log. The log stays, and replaying it makes the same rows again.

@@ -46,7 +46,16 @@ extension SQLiteStore {
     ) throws(StoreError) -> UInt64 {
         try readSnapshot { db in
             guard let key = try keys.key(ConversationKey(partition: partition, id: conversation), db) else { return 0 }
-            return try SeqSearch(db, partition, key).last(sentBefore: stamp)
+            return try SeqSearch(db, partition, key).last { $0.sentAt < stamp }
+        }
+    }
+
+    package func lastSeq(
+        partition: PartitionID, conversation: ConversationID, through index: UInt64
+    ) throws(StoreError) -> UInt64 {
+        try readSnapshot { db in
+            guard let key = try keys.key(ConversationKey(partition: partition, id: conversation), db) else { return 0 }
+            return try SeqSearch(db, partition, key).last { $0.index <= index }
         }
     }
 
@@ -93,7 +102,7 @@ extension SendCommand {
     }
 }
 
-/// Searches a conversation's rows in `messages`, where a later seq has a later time.
+/// Searches a conversation's rows in `messages`, where a later seq has a later time and a higher index.
 private struct SeqSearch {
     private let db: Database
     private let partition: PartitionID
@@ -107,20 +116,24 @@ private struct SeqSearch {
 
     /// The lowest and highest seq; nil where there are no messages.
     func bounds() throws -> ClosedRange<UInt64>? {
-        guard let low = try edge("min"), let high = try edge("max"), low <= high else { return nil }
+        guard let low = try edge("min"), let high = try edge("max") else { return nil }
+        // Read without their checksums.
+        guard 0 < low, low <= high else {
+            throw StoreError.damagedState(partition, "partition \(partition), messages: seqs from \(low) to \(high)")
+        }
         return low...high
     }
 
-    func last(sentBefore stamp: Int64) throws -> UInt64 {
+    /// The last seq of those for which `isBefore` holds, which are the first of all.
+    func last(_ isBefore: ((index: UInt64, sentAt: Int64)) -> Bool) throws -> UInt64 {
         guard let bounds = try bounds() else { return 0 }
-        // All of `low` and below were sent before, all above `high` were not.
         var low = bounds.lowerBound - 1
         var high = bounds.upperBound
         while low < high {
             let middle = high - (high - low) / 2
-            if try sentAt(middle) < stamp { low = middle } else { high = middle - 1 }
+            if isBefore(try row(middle)) { low = middle } else { high = middle - 1 }
         }
-        // What is below all rows was removed, and was sent before what is there.
+        // What is below all rows was removed, and came before what is there.
         return low
     }
 
@@ -131,7 +144,7 @@ private struct SeqSearch {
         return try statement.firstInteger().map { UInt64(bitPattern: $0) }
     }
 
-    private func sentAt(_ seq: UInt64) throws -> Int64 {
+    private func row(_ seq: UInt64) throws -> (index: UInt64, sentAt: Int64) {
         let table = CheckedTable.messages
         var statement = try BoundStatement(
             db, "SELECT \(table.selected(as: "m")) FROM \(table.name) m WHERE m.conversation = ? AND m.seq = ?")
@@ -143,6 +156,6 @@ private struct SeqSearch {
             throw StoreError.damagedState(partition, "partition \(partition), \(table.name): seq \(seq) is missing")
         }
         try row.check(table, of: partition)
-        return try row.integer(3)
+        return (try row.bits(2), try row.integer(3))
     }
 }

@@ -36,6 +36,13 @@ extension StoreError {
         }
     }
 
+    /// Of work with files: `.full` where there is no space for it.
+    init(_ error: any Error, of what: String) {
+        let text = "\(what): \(error.localizedDescription)"
+        let cause = (error as NSError).userInfo[NSUnderlyingErrorKey] as? POSIXError
+        self = cause.map { Self.isSpace($0.code.rawValue) } ?? false ? .full(text) : .failed(text)
+    }
+
     /// No space, read-only or above a quota: may pass.
     static func isSpace(_ code: CInt) -> Bool { code == ENOSPC || code == EROFS || code == EDQUOT }
 

@@ -200,6 +200,42 @@ extension ProcessSuite {
             }
         }
 
+        @Test(
+            "Writes go well and the database can't take them up: the process ends, and has all of them",
+            .timeLimit(.minutes(6)))
+        func failingCheckpoint() async throws {
+            try await ProcessCluster.run(nodes: 1) { cluster in
+                let alice = try await cluster.account("alice", at: 0)
+                let bob = try await cluster.account("bob", at: 0)
+                let talk = try await cluster.conversation("group", alice, with: [bob], name: "talk")
+                let desk = try await cluster.live(alice, "desk", at: 0)
+                let child = try cluster.child(0)
+                // Of a file: the write-ahead log stays below, the database comes to it.
+                let bytes: UInt = 32 << 20
+                let limit = try ChildProcess(
+                    "prlimit", ["--pid=\(child.pid)", "--fsize=\(bytes)"], log: cluster.directory + "/prlimit")
+                try #require(try await limit.exited() == .code(0))
+                let content = String(repeating: "x", count: 60_000)
+                var accepted = 0
+                while child.status == nil, accepted < 2_000 {
+                    guard (try? await desk.say(content, to: talk)["op"].string) == "accepted" else { break }
+                    accepted += 1
+                }
+                #expect(try await child.exited() == .code(74))
+                #expect(child.errorLines.contains { $0.hasPrefix("roost: ") && $0.contains("roost.db") })
+                let data = "\(cluster.directory)/data/node-1"
+                let log = try FileManager.default.attributesOfItem(atPath: data + "/roost.db-wal")[.size] as? UInt
+                #expect(log.map { $0 < bytes - 1 << 20 } == true)
+
+                try cluster.start(0)
+                try await cluster.ready()
+                let page = try await cluster.api(
+                    0, "GET", "conversations/\(talk)/messages?size=1", token: alice.token)
+                let last = page.json.array.first?["seq"].int ?? 0
+                #expect(accepted > 200 && last >= accepted)
+            }
+        }
+
         @Test("A database that is none any more is set aside; the others serve", .timeLimit(.minutes(6)))
         func brokenDatabase() async throws {
             try await ProcessCluster.run { cluster in

@@ -38,6 +38,10 @@ extension ProcessSuite {
                     try FileManager.default.removeItem(atPath: "\(cluster.directory)/data/\(node)")
                 }
 
+                // Its last life wanted to be rid of it: the operator has nothing better.
+                let data = { (node: Int) in "\(cluster.directory)/data/node-\(node)" }
+                try Data("damaged beyond use\n".utf8).write(to: URL(fileURLWithPath: data(3) + "/set-aside"))
+
                 let alone = try await recover(cluster, "--from", "node-3")
                 #expect(alone.status == .code(73) && alone.errors.contains("no survivor named holds partition"))
                 let twice = try await recover(cluster, "--from", "node-3", "--from", "node-3")
@@ -46,6 +50,7 @@ extension ProcessSuite {
                 #expect(asked.status == .code(0), "\(asked.errors)")
                 #expect(asked.output.contains("node-3, node-4, node-5 hold 32 partitions"), "\(asked.output)")
                 #expect(asked.output.contains("nothing was changed"))
+                #expect(asked.output.contains("node-3: its data was to be set aside at the next start: damaged beyond"))
                 #expect(asked.output.contains(#/partition \d+: goes on from node-[345] with \d+ entries/#))
                 #expect(asked.output.contains("others: a majority survives, nothing is lost"), "\(asked.output)")
 
@@ -55,21 +60,47 @@ extension ProcessSuite {
                     #expect(saved.status == .code(0), "\(saved.errors)")
                     surveys += ["--with", "\(cluster.directory)/node-\(node).json"]
                 }
+                let done = try await RoostProgram.run(
+                    ["recover", "--config", cluster.configPath, "--from", "node-3", "--unsafe"] + surveys,
+                    in: cluster.directory)
+                #expect(done.status == .code(0), "\(done.errors)")
+                #expect(done.output.contains("done: start node-3 now"), "\(done.output)")
+                // As if all had been done on one machine, and the command killed after the first of them.
+                let kept = data(4) + "/recovery"
+                try FileManager.default.createDirectory(atPath: kept, withIntermediateDirectories: true)
                 for node in 3...5 {
-                    let done = try await RoostProgram.run(
-                        ["recover", "--config", cluster.configPath, "--from", "node-\(node)", "--unsafe"] + surveys,
-                        in: cluster.directory)
-                    #expect(done.status == .code(0), "\(done.errors)")
-                    #expect(done.output.contains("done: start node-\(node) now"), "\(done.output)")
+                    try FileManager.default.copyItem(
+                        atPath: "\(cluster.directory)/node-\(node).json", toPath: "\(kept)/node-\(node).json")
                 }
-                // What it is now is not what its survey says.
+                let half = try await recover(
+                    cluster, "--from", "node-3", "--from", "node-4", "--from", "node-5", "--unsafe")
+                #expect(half.status == .code(73), "\(half.output)")
+                #expect(half.errors.contains("interrupted, which goes on with --with \(kept)/node-3.json"))
+                let rest = try await RoostProgram.run(
+                    [
+                        "recover", "--config", cluster.configPath, "--from", "node-3", "--from", "node-4", "--from",
+                        "node-5", "--unsafe",
+                    ] + (3...5).flatMap { ["--with", "\(kept)/node-\($0).json"] }, in: cluster.directory)
+                #expect(rest.status == .code(0) && rest.output.contains("node-3: done before"), "\(rest.errors)")
+                #expect(!FileManager.default.fileExists(atPath: kept))
+                // Once more is no more than once.
                 let again = try await RoostProgram.run(
                     ["recover", "--config", cluster.configPath, "--from", "node-3", "--unsafe"] + surveys,
                     in: cluster.directory)
-                #expect(again.status == .code(73) && again.errors.contains("has changed since its survey"))
+                #expect(again.status == .code(0) && again.output.contains("node-3: done before"), "\(again.errors)")
+                // By other surveys it would be another generation.
+                let survey = try String(contentsOfFile: surveys[3], encoding: .utf8)
+                try survey.replacing(#/"nonce" : \d+/#, with: #""nonce" : 1"#)
+                    .write(toFile: surveys[3], atomically: true, encoding: .utf8)
+                let other = try await RoostProgram.run(
+                    ["recover", "--config", cluster.configPath, "--from", "node-3", "--unsafe"] + surveys,
+                    in: cluster.directory)
+                #expect(other.status == .code(73) && other.errors.contains("has changed since its survey"))
 
                 for node in 2..<5 { try cluster.start(node) }
                 try await cluster.ready([2, 3, 4])
+                let files = try FileManager.default.contentsOfDirectory(atPath: data(3))
+                #expect(!files.contains { $0.hasPrefix("damaged-") || $0 == "set-aside" })
                 let desk = try await cluster.live(alice, "late", at: 2)
                 for talk in talks { #expect(try await desk.say("after", to: talk)["op"].string == "accepted") }
                 for node in 0..<2 { try cluster.start(node) }

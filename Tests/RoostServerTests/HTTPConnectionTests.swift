@@ -1,5 +1,7 @@
 import NIOConcurrencyHelpers
 import NIOCore
+import NIOHTTP1
+import NIOPosix
 import RoostNode
 import Testing
 
@@ -218,5 +220,41 @@ import Testing
             try await connection.send("{}")
             #expect(try await connection.response().code == "missing_field")
         }
+    }
+
+    private struct Large: HTTPService {
+        /// More than two sockets' buffers take.
+        static let size = 24 << 20
+        func answer(_ call: HTTPCall) async -> HTTPAnswer {
+            let size = call.head.uri == "/large" ? Self.size : 0
+            return .reply(HTTPReply(status: .ok, body: ByteBuffer(repeating: 7, count: size)))
+        }
+    }
+
+    /// A connection that ends after an answer ends after all of it, however slowly the client takes it.
+    @Test(arguments: [
+        ("GET /large HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n", false),
+        ("GET /large HTTP/1.0\r\n\r\n", false), ("GET /large HTTP/1.1\r\nhost: x\r\n\r\n", true),
+    ])
+    func aLargeAnswerComesWhole(_ request: String, endsOutput: Bool) async throws {
+        var limits = HTTPLimits(headMilliseconds: 30_000, maxBody: 10)
+        limits.lingerMilliseconds = 1
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let listener = try await HTTPListener.start(
+            group: group, host: "127.0.0.1", port: 0, limits: limits, connections: ConnectionLimits(total: 9),
+            service: Large())
+        let connection = try await TestConnection.connect(port: listener.port)
+        try await connection.stopReading()
+        try await connection.send(request)
+        if endsOutput { try await connection.endOutput() }
+        // Meanwhile the server has written what fits, and waited for longer than it lingers.
+        let other = try await TestConnection.connect(port: listener.port)
+        for _ in 0..<50 { #expect(try await other.call("GET", "/").status == 200) }
+        try await connection.startReading()
+        #expect(try await connection.response().body.readableBytes == Large.size)
+        await connection.close()
+        await other.close()
+        await listener.stop()
+        try await group.shutdownGracefully()
     }
 }

@@ -1,9 +1,11 @@
+import GRDB
 import NIOCore
 import RoostConsensus
 import RoostModel
 import RoostProtocol
-import RoostStorage
 import Testing
+
+@testable import RoostStorage
 
 @Suite struct MessageTests {
     let store: SQLiteStore
@@ -56,6 +58,29 @@ import Testing
         // Seven bytes each.
         #expect(try seqs(maxBytes: 21) == [1, 2, 3])
         #expect(try seqs(descending: true, maxBytes: 0) == [10])
+    }
+
+    @Test func lastSeqUpToAnIndex() throws {
+        var log = MessageLog()
+        try store.commit([
+            log.write(conversation(1), count: 3, firstID: 1), log.write(conversation(2), count: 2, firstID: 10),
+            log.write(conversation(1), count: 2, firstID: 20),
+        ])
+        // Indices of conversation 1: 1, 2, 3, 6, 7.
+        for (index, seq) in [(0, 0), (1, 1), (3, 3), (4, 3), (5, 3), (6, 4), (7, 5), (UInt64.max, 5)] {
+            #expect(try store.lastSeq(partition: 1, conversation: conversation(1), through: UInt64(index)) == seq)
+        }
+        #expect(try store.lastSeq(partition: 1, conversation: conversation(9), through: .max) == 0)
+    }
+
+    /// SQLite keeps 1 as a type of its own, one bit from that of 0.
+    @Test func aSeqThatCannotBeIsDamage() throws {
+        var log = MessageLog()
+        try store.commit([log.write(conversation(1), count: 3, firstID: 1)])
+        try store.writer.inDatabase { try $0.execute(sql: "UPDATE messages SET seq = 0 WHERE seq = 1") }
+        #expect(throws: StoreError.self) {
+            try store.lastSeq(partition: 1, conversation: conversation(1), sentBefore: 1000)
+        }
     }
 
     @Test func lastSeqBeforeAMoment() throws {

@@ -29,6 +29,15 @@ import Testing
         #expect(!DataDirectory.hasSetAside(directory.path))
     }
 
+    @Test func aPardonedDatabaseStays() throws {
+        let directory = try TemporaryDirectory()
+        try makeDatabase(directory)
+        DataDirectory.condemn(directory.path, reason: "by mistake")
+        try DataDirectory.pardon(directory.path)
+        #expect(try SQLiteStore.openOrSetAside(directory: directory.path).setAside == nil)
+        try DataDirectory.pardon(directory.path)
+    }
+
     /// Parts of the file are overwritten.
     @Test(arguments: [0..<100, 0..<4096, 4096..<40_000])
     func aBrokenFileIsSetAsideWhole(range: Range<Int>) throws {

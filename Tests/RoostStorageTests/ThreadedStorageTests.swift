@@ -45,6 +45,9 @@ private final class GatedStore: NodeStore {
     func lastSeq(
         partition: PartitionID, conversation: ConversationID, sentBefore stamp: Int64
     ) throws(StoreError) -> UInt64 { 0 }
+    func lastSeq(
+        partition: PartitionID, conversation: ConversationID, through index: UInt64
+    ) throws(StoreError) -> UInt64 { 0 }
     func messageHashes(partition: PartitionID) throws(StoreError) -> [UInt64] { [] }
     func appliedIndex(_ partition: PartitionID) throws(StoreError) -> UInt64 { 0 }
     func scrub(_ place: ScrubPlace, limit: Int, maxBytes: Int) throws(StoreError) -> ScrubStep { ScrubStep() }

@@ -91,8 +91,10 @@ struct BenchUsers {
         unlink(file)
         let descriptor = open(file, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else { throw Failure("--users-file: \(file) can't be written", .cantCreate) }
-        Console.write(Array(data), to: descriptor)
-        close(descriptor)
+        defer { close(descriptor) }
+        guard Console.write(Array(data), to: descriptor) else {
+            throw Failure("--users-file: \(file) can't be written: \(String(cString: strerror(errno)))", .cantCreate)
+        }
     }
 }
 

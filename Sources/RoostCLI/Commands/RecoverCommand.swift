@@ -51,6 +51,7 @@ struct RecoverCommand: AsyncParsableCommand {
         guard isConfirmed else { return }
         let survivors = runner.plan.survivors
         let elsewhere = survivors.filter { !here.contains($0) }
+        if !runner.done.isEmpty { Console.out("\(Self.list(runner.done)): done before, left as it is") }
         Console.out("done: start \(Self.list(here)) now")
         if !elsewhere.isEmpty {
             Console.out(

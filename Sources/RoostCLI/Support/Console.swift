@@ -11,8 +11,9 @@ enum Console {
 
     static func write(_ text: String, to descriptor: Int32) { write(Array(text.utf8), to: descriptor) }
 
-    /// Errors are ignored: there is nobody left to tell.
-    static func write(_ bytes: [UInt8], to descriptor: Int32) {
+    /// Whether all is written. For a console that may be ignored: there is nobody left to tell.
+    @discardableResult
+    static func write(_ bytes: [UInt8], to descriptor: Int32) -> Bool {
         lock.withLock {
             var start = 0
             while start < bytes.count {
@@ -22,9 +23,10 @@ enum Console {
                 } else if count < 0, errno == EINTR {
                     continue
                 } else {
-                    return
+                    return false
                 }
             }
+            return true
         }
     }
 

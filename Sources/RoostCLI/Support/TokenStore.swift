@@ -57,8 +57,13 @@ struct TokenStore {
         unlink(temporary)
         let file = open(temporary, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0o600)
         guard file >= 0 else { throw Failure("can't write \(temporary): \(Self.reason())", .cantCreate) }
-        Console.write(Array(data), to: file)
+        let isWritten = Console.write(Array(data), to: file) && fsync(file) == 0
+        let reason = Self.reason()
         close(file)
+        guard isWritten else {
+            unlink(temporary)
+            throw Failure("can't write \(temporary): \(reason)", .cantCreate)
+        }
         guard rename(temporary, path) == 0 else { throw Failure("can't write \(path): \(Self.reason())", .cantCreate) }
     }
 

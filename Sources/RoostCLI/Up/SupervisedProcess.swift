@@ -39,11 +39,7 @@ final class SupervisedProcess {
                 output(kind, data)
             }
         }
-        process.terminationHandler = { process in
-            exited(
-                process.terminationReason == .exit
-                    ? .code(process.terminationStatus) : .signal(process.terminationStatus))
-        }
+        process.terminationHandler = { exited(Self.exit(of: $0)) }
         do {
             try process.run()
         } catch {
@@ -55,6 +51,14 @@ final class SupervisedProcess {
     deinit { close(lifeline) }
 
     var isRunning: Bool { process.isRunning }
+
+    /// Nil while it runs. For who was not told: `Process` starts a thread to tell of the end, and where there can't be one
+    /// more, nobody is told.
+    var exit: Supervisor.Exit? { process.isRunning ? nil : Self.exit(of: process) }
+
+    private static func exit(of process: Process) -> Supervisor.Exit {
+        process.terminationReason == .exit ? .code(process.terminationStatus) : .signal(process.terminationStatus)
+    }
 
     func terminate() { kill(process.processIdentifier, SIGTERM) }
     func kill() { kill(process.processIdentifier, SIGKILL) }

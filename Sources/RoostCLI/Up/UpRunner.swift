@@ -13,6 +13,9 @@ final class UpRunner: @unchecked Sendable {
     private let queue = DispatchQueue(label: "roost.up")
     private var supervisor: Supervisor
     private var children: [SupervisedProcess?]
+    /// By node: how many processes it has had, and how often the present one was found ended with nothing told.
+    private var lives: [Int]
+    private var untold: [Int]
     private var splitters: [[LineSplitter]]
     private var readyLines: [ReadyLine?]
     private var signals: [any DispatchSourceSignal] = []
@@ -33,6 +36,8 @@ final class UpRunner: @unchecked Sendable {
             nodes: config.nodes.count,
             drainMilliseconds: UInt64(config.timing.drainMilliseconds) + Self.graceMilliseconds)
         children = Array(repeating: nil, count: config.nodes.count)
+        lives = Array(repeating: 0, count: config.nodes.count)
+        untold = lives
         splitters = Array(repeating: [LineSplitter(), LineSplitter()], count: config.nodes.count)
         readyLines = Array(repeating: nil, count: config.nodes.count)
         width = config.nodes.map(\.id.name.count).max() ?? 0
@@ -44,6 +49,7 @@ final class UpRunner: @unchecked Sendable {
             queue.async {
                 self.done = continuation
                 self.watchSignals()
+                self.watchChildren()
                 self.feed(.start)
             }
         }
@@ -57,6 +63,17 @@ final class UpRunner: @unchecked Sendable {
             source.resume()
             signals.append(source)
         }
+    }
+
+    /// Ends that were not told.
+    private func watchChildren() {
+        for (node, child) in children.enumerated() {
+            guard let exit = child?.exit else { continue }
+            untold[node] += 1
+            if untold[node] > 2 { exited(node, lives[node], exit) }
+        }
+        guard done != nil else { return }
+        queue.asyncAfter(deadline: .now() + .seconds(1)) { [weak self] in self?.watchChildren() }
     }
 
     private func stop() {
@@ -113,6 +130,9 @@ final class UpRunner: @unchecked Sendable {
 
     private func spawn(_ node: Int) {
         splitters[node] = [LineSplitter(), LineSplitter()]
+        lives[node] += 1
+        untold[node] = 0
+        let life = lives[node]
         var arguments = [
             "node", "--id", name(node), "--config", configPath, "--log-level", logLevel, "--exit-with-parent",
         ]
@@ -122,14 +142,17 @@ final class UpRunner: @unchecked Sendable {
             children[node] = try SupervisedProcess(
                 executable: "/proc/self/exe", arguments: arguments,
                 output: { kind, data in self.queue.async { self.took(data, kind, from: node) } },
-                exited: { exit in self.queue.async { self.exited(node, exit) } })
+                exited: { exit in self.queue.async { self.exited(node, life, exit) } })
         } catch {
             Console.error("\(name(node)): \((error as? Failure)?.message ?? "\(error)")")
-            queue.async { self.exited(node, .code(1)) }
+            queue.async { self.exited(node, life, .code(1)) }
         }
     }
 
-    private func exited(_ node: Int, _ exit: Supervisor.Exit) {
+    private func exited(_ node: Int, _ life: Int, _ exit: Supervisor.Exit) {
+        guard life == lives[node] else { return }
+        // Told once.
+        lives[node] += 1
         children[node] = nil
         feed(.exited(node, exit))
     }

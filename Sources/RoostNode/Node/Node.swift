@@ -252,7 +252,8 @@ package actor Node {
 
     /// Nothing is known any more of what is on disk, or of what the log says: the process must end.
     func fail(_ line: String) {
-        guard failure == nil else { return }
+        // What it still asks of a storage that is being shut down is refused.
+        guard failure == nil, !isStopped else { return }
         failure = line
         onFailure(line)
     }

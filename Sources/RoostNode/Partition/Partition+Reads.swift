@@ -319,7 +319,10 @@ extension Partition {
             { (store: any NodeStore) throws(StoreError) -> [StoredMessage] in
                 var found: [StoredMessage] = []
                 for (conversation, ranges) in sources {
-                    let first = try store.lastSeq(partition: partition, conversation: conversation, sentBefore: since)
+                    // What the caller has is not read again: his history may be long.
+                    let first = max(
+                        try store.lastSeq(partition: partition, conversation: conversation, sentBefore: since),
+                        try store.lastSeq(partition: partition, conversation: conversation, through: afterIndex))
                     reading: for range in ranges {
                         var low = max(range.after, first)
                         let high = (range.through ?? low) + 1
@@ -329,10 +332,10 @@ extension Partition {
                                 descending: false, skip: 0, limit: limit + 1, maxBytes: 4 << 20)
                             guard let last = part.last else { break }
                             low = last.message.seq
-                            found.append(contentsOf: part.filter { $0.index > afterIndex && $0.index <= applied })
+                            found.append(contentsOf: part.filter { $0.index <= applied })
                             // Never more in memory than an answer and what was read last.
                             found = Self.firstToSync(found, limit)
-                            if last.index > afterIndex, let end = found.last?.index, end < last.index { break reading }
+                            if let end = found.last?.index, end < last.index { break reading }
                         }
                     }
                 }

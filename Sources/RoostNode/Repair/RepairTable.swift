@@ -75,13 +75,11 @@ struct RepairTable: Sendable {
         _ partition: PartitionID, candidates: [NodeID], now: UInt64
     ) -> (node: NodeID, indices: [UInt64])? {
         guard let own = holes[partition], !candidates.isEmpty else { return nil }
-        let next: NodeID
-        if let former = questions[partition], candidates.contains(former.node) {
+        let former = questions[partition]
+        var next = former.flatMap { former in candidates.first { $0 > former.node } } ?? candidates[0]
+        if let former, candidates.contains(former.node) {
             if !former.isAnswered && now < former.at + Self.patience { return nil }
-            next = former.isAnswered ? former.node : candidates.first { $0 > former.node } ?? candidates[0]
-        } else {
-            let former = questions[partition]
-            next = former.flatMap { former in candidates.first { $0 > former.node } } ?? candidates[0]
+            if former.isAnswered { next = former.node }
         }
         questions[partition] = Question(node: next, at: now)
         // Those the group waits for come first.

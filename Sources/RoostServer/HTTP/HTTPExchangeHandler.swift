@@ -11,6 +11,8 @@ package struct HTTPLimits: Sendable {
     package var answerMilliseconds = 5_000
     /// From an answer to the end of the next head, milliseconds.
     package var idleMilliseconds = 60_000
+    /// From an answer to its last byte's being with the kernel, milliseconds, however slowly the client takes it.
+    package var writeMilliseconds = 60_000
     /// A connection that is being closed waits no longer for the other end, milliseconds.
     package var lingerMilliseconds = 1_000
     /// Bytes of a body.
@@ -32,7 +34,9 @@ final class HTTPExchangeHandler: ChannelInboundHandler, RemovableChannelHandler 
         case waitingForHead
         case readingBody(HTTPCall)
         case answering(HTTPRequestHead)
-        /// The last answer is written; what still comes is thrown away.
+        /// The last answer is being written; what still comes is thrown away.
+        case ending
+        /// The last answer is written, and our direction ended.
         case lingering
         case upgraded
         case closed
@@ -46,6 +50,8 @@ final class HTTPExchangeHandler: ChannelInboundHandler, RemovableChannelHandler 
     private var deadline: Scheduled<Void>?
     /// The client sends no more.
     private var inputEnded = false
+    /// Answers of which something is not with the kernel yet.
+    private var unwritten = 0
 
     init(service: any HTTPService, limits: HTTPLimits) {
         self.service = service
@@ -79,7 +85,11 @@ final class HTTPExchangeHandler: ChannelInboundHandler, RemovableChannelHandler 
         if let event = event as? ChannelEvent, event == .inputClosed {
             inputEnded = true
             // An answer under way is still written.
-            if case .answering = state {} else { context.close(promise: nil) }
+            switch state {
+            case .answering, .ending: break
+            case .waitingForHead, .readingBody: end(context)
+            case .lingering, .upgraded, .closed: context.close(promise: nil)
+            }
         }
         context.fireUserInboundEventTriggered(event)
     }
@@ -89,7 +99,7 @@ final class HTTPExchangeHandler: ChannelInboundHandler, RemovableChannelHandler 
         case .waitingForHead, .readingBody:
             guard error is HTTPParserError else { return context.close(promise: nil) }
             finish(with: Problem(.badRequest, "invalid_http", "this is not HTTP/1.1 as this server takes it"), context)
-        case .answering, .lingering, .upgraded, .closed: context.close(promise: nil)
+        case .answering, .ending, .lingering, .upgraded, .closed: context.close(promise: nil)
         }
     }
 
@@ -163,7 +173,7 @@ final class HTTPExchangeHandler: ChannelInboundHandler, RemovableChannelHandler 
             // A request that offers an upgrade stops the decoder, so nothing can follow it.
             let closes = reply.closes || !head.isKeepAlive || head.headers.contains(name: "upgrade")
             write(reply, to: head, closes: closes, context)
-            if closes { linger(context) } else { next(context) }
+            if closes { end(context) } else { next(context) }
         }
     }
 
@@ -181,7 +191,15 @@ final class HTTPExchangeHandler: ChannelInboundHandler, RemovableChannelHandler 
         if head?.method != .HEAD, reply.body.readableBytes > 0 {
             context.write(wrapOutboundOut(.body(.byteBuffer(reply.body))), promise: nil)
         }
-        context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+        unwritten += 1
+        let bound = NIOLoopBound((handler: self, context: context), eventLoop: context.eventLoop)
+        let written = context.eventLoop.makePromise(of: Void.self)
+        written.futureResult.whenComplete { _ in
+            let (handler, context) = bound.value
+            handler.unwritten -= 1
+            if case .ending = handler.state { handler.end(context) }
+        }
+        context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: written)
     }
 
     private func next(_ context: ChannelHandlerContext) {
@@ -191,7 +209,7 @@ final class HTTPExchangeHandler: ChannelInboundHandler, RemovableChannelHandler 
             take(part, context)
             if case .answering = state { return }
         }
-        guard !inputEnded else { return context.close(promise: nil) }
+        guard !inputEnded else { return end(context) }
         _ = context.channel.setOption(.autoRead, value: true)
     }
 
@@ -229,16 +247,25 @@ final class HTTPExchangeHandler: ChannelInboundHandler, RemovableChannelHandler 
 
     private func finish(with problem: Problem, _ context: ChannelHandlerContext) {
         write(problem.reply, to: nil, closes: true, context)
-        linger(context)
+        end(context)
     }
 
-    /// Ends our direction, and closes when the client has or the time is over. Closing at once, with bytes unread,
-    /// would reset the connection, and the client might lose the answer.
-    private func linger(_ context: ChannelHandlerContext) {
-        state = .lingering
+    /// Ends our direction once all is written: while bytes are queued, that and closing throw them away. Then closes when
+    /// the client has or the time is over: closing at once, with bytes unread, would reset the connection, and the client
+    /// might lose the answer.
+    private func end(_ context: ChannelHandlerContext) {
+        if unwritten > 0 {
+            if case .ending = state { return }
+            state = .ending
+            arm(limits.writeMilliseconds, context)
+        } else if inputEnded {
+            return context.close(promise: nil)
+        } else {
+            state = .lingering
+            context.close(mode: .output, promise: nil)
+            arm(limits.lingerMilliseconds, context)
+        }
         waiting.removeAll()
-        context.close(mode: .output, promise: nil)
-        arm(limits.lingerMilliseconds, context)
         _ = context.channel.setOption(.autoRead, value: true)
     }
 
@@ -258,8 +285,8 @@ final class HTTPExchangeHandler: ChannelInboundHandler, RemovableChannelHandler 
         case .answering(let head):
             write(
                 Problem.unavailable("no answer in time; the outcome is unknown").reply, to: head, closes: true, context)
-            linger(context)
-        case .waitingForHead, .lingering: context.close(promise: nil)
+            end(context)
+        case .waitingForHead, .ending, .lingering: context.close(promise: nil)
         case .upgraded, .closed: break
         }
     }

@@ -144,9 +144,18 @@ final class NodeProcess: Sendable {
             AdminAPI(
                 node: node, passwords: passwords, tokens: adminTokens, loop: monitor, certificates: certificates,
                 logger: logger))
+        var connections = ConnectionLimits(config.limits)
+        if connections.total > ProcessSetup.descriptorsForClients {
+            connections.total = ProcessSetup.descriptorsForClients
+            logger.info(
+                """
+                at most \(connections.total) client connections: more than that, up to limits.max_connections = \
+                \(config.limits.maxConnections), needs a higher limit of open files (ulimit -Hn)
+                """)
+        }
         let client = try await listen(
             own.host, own.clientPort, key: "client_port", loop, config, tls: certificates.client,
-            connections: ConnectionLimits(config.limits),
+            connections: connections,
             ClientAPI(
                 node: node, tokens: TokenAuthority(node: node), passwords: passwords, core: loop, logger: logger))
         await node.start()
@@ -176,13 +185,20 @@ final class NodeProcess: Sendable {
         let line =
             "ready \(own.id) client=\(Self.scheme(certificates.client))://\(own.host):\(client.port)"
             + " admin=\(Self.scheme(certificates.admin))://\(config.security.adminHost):\(admin.port)\n"
-        FileHandle.standardOutput.write(Data(line.utf8))
+        ProcessSetup.write(line)
     }
 
     private static func scheme(_ tls: ListenerTLS?) -> String { tls == nil ? "http" : "https" }
 
     /// The same for one that has left the cluster.
-    func announceLeft() { FileHandle.standardOutput.write(Data("left \(own.id)\n".utf8)) }
+    func announceLeft() { ProcessSetup.write("left \(own.id)\n") }
+
+    /// The end of a node that can't go on.
+    func failure(_ line: String) async -> NodeRunError {
+        if await node.isRemoved { return NodeRunError(message: line, exitCode: NodeRunError.configuration) }
+        let isDamage = DataDirectory.condemned(own.dataDirectory) != nil
+        return NodeRunError(message: line, exitCode: isDamage ? NodeRunError.damaged : NodeRunError.inputOutput)
+    }
 
     /// Drains, then lets go of everything in the order in which it depends on each other.
     func stop() async {

@@ -43,23 +43,28 @@ package enum NodeRunner {
         for await event in events {
             switch event {
             case .serving: process.announce()
-            case .failed(let line):
-                if await node.isRemoved {
-                    throw NodeRunError(message: line, exitCode: NodeRunError.configuration)
-                }
-                let isDamage = DataDirectory.condemned(own.dataDirectory) != nil
-                throw NodeRunError(
-                    message: line, exitCode: isDamage ? NodeRunError.damaged : NodeRunError.inputOutput)
+            case .failed(let line): throw await process.failure(line)
             case .left:
                 process.announceLeft()
-                await process.stop()
+                try await stop(process, events, inbox)
                 logger.notice("stopped: this node has left the cluster, its data directory can be deleted")
                 return
             case .signal:
-                await process.stop()
+                try await stop(process, events, inbox)
                 logger.notice("stopped")
                 return
             }
+        }
+    }
+
+    /// - Throws: what failed meanwhile.
+    private static func stop(
+        _ process: NodeProcess, _ events: AsyncStream<RunEvent>, _ inbox: AsyncStream<RunEvent>.Continuation
+    ) async throws(NodeRunError) {
+        await process.stop()
+        inbox.finish()
+        for await event in events {
+            if case .failed(let line) = event { throw await process.failure(line) }
         }
     }
 

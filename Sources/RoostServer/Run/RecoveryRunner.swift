@@ -1,6 +1,7 @@
 internal import Foundation
 package import RoostModel
 package import RoostNode
+internal import RoostProtocol
 internal import RoostStorage
 
 /// `roost recover`: works on the data directories of nodes that do not run.
@@ -10,12 +11,17 @@ package struct RecoveryRunner {
         var directory: String
         var survey: SurvivorSurvey
         var facts: NodeFacts
+        /// Of its former generation by its survey, and of the new one by its facts.
+        var isDone = false
     }
 
     private let survivors: [Survivor]
     package let plan: UnsafeRecovery
-    /// What a survivor lacks of what it had confirmed, by its own mark.
+    /// What speaks against a survivor: what it lacks of what it had confirmed, by its own mark, and why it was to be set
+    /// aside.
     package let losses: [String]
+    /// Those here with whom nothing is left to do.
+    package var done: [NodeID] { survivors.filter(\.isDone).map(\.survey.node) }
 
     /// Opens the survivors' data and says what would be done; nothing is changed.
     /// - Parameters:
@@ -32,11 +38,11 @@ package struct RecoveryRunner {
             if let place = elsewhere.firstIndex(where: { $0.node == id }) {
                 let given = elsewhere.remove(at: place)
                 survivor.survey.nonce = given.nonce
-                guard survivor.survey == given else {
-                    throw NodeRunError(
-                        message: "\(id) has changed since its survey was saved: save it again, and carry it everywhere",
-                        exitCode: NodeRunError.cannotCreate)
-                }
+                survivor.isDone = survivor.survey != given
+                survivor.survey = given
+            }
+            if let reason = DataDirectory.condemned(survivor.directory) {
+                losses.append("\(id): its data was to be set aside at the next start: \(reason)")
             }
             survivors.append(survivor)
             do throws(StoreError) {
@@ -50,7 +56,12 @@ package struct RecoveryRunner {
         do throws(UnsafeRecovery.Refusal) {
             plan = try UnsafeRecovery(survivors.map(\.survey) + elsewhere)
         } catch {
-            throw .refusing(error)
+            throw .refusing(error, among: survivors.map(\.directory))
+        }
+        for survivor in survivors where survivor.isDone && survivor.facts.founded?.clusterID != plan.clusterID {
+            throw NodeRunError(
+                message: "\(survivor.survey.node) has changed since its survey was saved: "
+                    + "save it again, and carry it everywhere", exitCode: NodeRunError.cannotCreate)
         }
     }
 
@@ -95,18 +106,41 @@ package struct RecoveryRunner {
         return paths
     }
 
-    /// The new generation first: were this interrupted, no node of the former one could join in any more.
+    /// Each survivor in one transaction. Interrupted between two of them, it goes on by the surveys that are kept until
+    /// all are done.
     package func apply() throws(NodeRunError) {
+        try keepSurveys()
         for survivor in survivors {
             do throws(StoreError) {
-                try survivor.store.saveFacts(plan.facts(survivor.facts))
-                try survivor.store.commit(plan.writes(of: survivor.survey.node))
+                if !survivor.isDone {
+                    try survivor.store.commit(
+                        plan.writes(of: survivor.survey.node), facts: plan.facts(survivor.facts))
+                }
                 try survivor.store.close()
+                try DataDirectory.pardon(survivor.directory)
             } catch {
                 throw .opening(error, directory: survivor.directory)
             }
         }
+        for survivor in survivors { try? FileManager.default.removeItem(atPath: Self.kept(survivor.directory)) }
     }
+
+    private func keepSurveys() throws(NodeRunError) {
+        guard survivors.count > 1, !survivors.contains(where: \.isDone) else { return }
+        for survivor in survivors {
+            let directory = Self.kept(survivor.directory)
+            try? FileManager.default.removeItem(atPath: directory)
+            do {
+                try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+            } catch {
+                throw NodeRunError(
+                    message: "\(directory): \(error.localizedDescription)", exitCode: NodeRunError.cannotCreate)
+            }
+            for other in survivors { try SurveyFile(other.survey).write("\(directory)/\(other.survey.node).json") }
+        }
+    }
+
+    fileprivate static func kept(_ directory: String) -> String { "\(directory)/recovery" }
 }
 
 extension NodeRunError {
@@ -119,19 +153,32 @@ extension NodeRunError {
         NodeRunError(message: "\(id) is named twice", exitCode: usage)
     }
 
-    fileprivate static func refusing(_ refusal: UnsafeRecovery.Refusal) -> NodeRunError {
+    /// - Parameter directories: of the survivors here.
+    fileprivate static func refusing(
+        _ refusal: UnsafeRecovery.Refusal, among directories: [String]
+    ) -> NodeRunError {
         switch refusal {
         case .blank: NodeRunError(message: "--from: no node is named", exitCode: usage)
         case .twice(let id): .twice(id)
         case .strangers(let one, let other):
             NodeRunError(
-                message: "\(one) and \(other) are of different generations of the cluster: they can't go on together",
-                exitCode: cannotCreate)
+                message: "\(one) and \(other) are of different generations of the cluster: they can't go on together"
+                    + interrupted(directories), exitCode: cannotCreate)
         case .lacks(let partitions, let nodes):
             NodeRunError(
                 message:
                     "no survivor named holds partition \(partitions.prefix(16).map(\.description).joined(separator: ", "))"
                     + ": name one of \(nodes.map(\.name).joined(separator: ", ")) as well", exitCode: cannotCreate)
         }
+    }
+
+    private static func interrupted(_ directories: [String]) -> String {
+        for directory in directories.map(RecoveryRunner.kept) {
+            let names = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
+            guard !names.isEmpty else { continue }
+            let surveys = names.sorted().map { "--with \(directory)/\($0)" }
+            return "; a recovery was interrupted, which goes on with \(surveys.joined(separator: " "))"
+        }
+        return ""
     }
 }
