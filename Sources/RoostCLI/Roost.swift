@@ -15,6 +15,7 @@ struct Roost: AsyncParsableCommand {
         ])
 
     static func main() async {
+        Console.occupy()
         // A peer that went away is an error of the write, not the end of the process.
         signal(SIGPIPE, SIG_IGN)
         do {

@@ -32,6 +32,15 @@ import Testing
             "roost simulate --seed \(seed) --scenario \(scenario.rawValue) --virtual-seconds 8: \(report.breaches)")
     }
 
+    /// A leader that answers what it does not know yet: it was asked again in the same instant, and time stood still.
+    @Test(.timeLimit(.minutes(2))) func whoIsBehindIsNotAskedWithoutAPause() throws {
+        let rule = try #require(PlantedRule.all.first { $0.name == "reads-unproven" })
+        var options = Self.short(.partitions, seconds: 5)
+        options.nodes = 3...3
+        rule.plant(in: &options)
+        #expect(try Self.run(34, options).delivered > 0)
+    }
+
     @Test func theSameSeedIsTheSameRun() throws {
         final class Lines { var list: [String] = [] }
         let (first, second) = (Lines(), Lines())

@@ -7,6 +7,14 @@ enum Console {
     static func out(_ line: String) { write(line + "\n", to: 1) }
     static func out(_ bytes: [UInt8]) { write(bytes, to: 1) }
 
+    /// Where one of the three was closed by who started the process, the next file opened would take its number, and
+    /// what is printed. To be called before any is opened.
+    static func occupy() {
+        for descriptor in STDIN_FILENO...STDERR_FILENO where fcntl(descriptor, F_GETFD) < 0 {
+            _ = open("/dev/null", O_RDWR)
+        }
+    }
+
     static var errorIsTerminal: Bool { isatty(2) == 1 }
 
     static func write(_ text: String, to descriptor: Int32) { write(Array(text.utf8), to: descriptor) }

@@ -4,7 +4,6 @@ internal import Foundation
 /// What the process asks of the operating system once, at its start.
 enum ProcessSetup {
     static func apply() {
-        occupyStandardStreams()
         // A peer that went away is an error of the write, not the end of the process.
         signal(SIGPIPE, SIG_IGN)
         // Nor is a file at the limit of its size.
@@ -20,14 +19,6 @@ enum ProcessSetup {
             if count < 0, errno == EINTR { continue }
             guard count > 0 else { return }
             rest.removeFirst(count)
-        }
-    }
-
-    /// Where one of the three was closed by who started the process, the next file opened would take its number, and
-    /// what is printed.
-    private static func occupyStandardStreams() {
-        for descriptor in STDIN_FILENO...STDERR_FILENO where fcntl(descriptor, F_GETFD) < 0 {
-            _ = open("/dev/null", O_RDWR)
         }
     }
 
