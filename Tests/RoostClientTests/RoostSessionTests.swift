@@ -7,7 +7,7 @@ import Testing
 @testable import RoostClient
 
 /// The library's session against a real socket.
-@Suite(.timeLimit(.minutes(1))) struct RoostSessionTests {
+@Suite(.timeLimit(.minutes(5))) struct RoostSessionTests {
     private let target = SendTarget.conversation(MachineHarness.conversation)
     private let token = Identity.token(AccessToken(token: "t.o.k", userID: UserID(.zero), expiresIn: 60))
 

@@ -95,7 +95,7 @@ extension ProcessSuite {
             let talk = try await cluster.conversation("group", bob, with: [], name: "bob's own")
             let login = ["login", "--username", alice.name, "--password"]
             #expect(try await roost(cluster, home: home, login + [ProcessCluster.password]).code == 0)
-            let nobody = "http://127.0.0.1:\(FreePorts.take(1)[0])"
+            let nobody = "http://127.0.0.1:\(try FreePorts.take(1)[0])"
             let call = ["call", "--user", alice.name, "--endpoint"]
             let ws = ["ws", "--user", alice.name]
             let table: [(Int32, String, [String])] = [

@@ -7,9 +7,12 @@ extension ProcessSuite {
     /// Disks, or parts of what is on them, that are gone when the node comes back.
     @Suite("Disks that are lost")
     struct DiskLossTests {
-        /// Slow enough to be watched.
-        private static let settings =
-            #","security":{"scrypt_log_n":10},"durability":{"catch_up_bytes_per_second":131072}"#
+        /// No send is given up, however slow the machine: what is lost is looked for, not what is late.
+        private static let patient = #","security":{"scrypt_log_n":10},"timing":{"proposal_timeout_ms":60000}"#
+        /// Filled slowly enough to be watched.
+        private static let slow = patient + #","durability":{"catch_up_bytes_per_second":65536}"#
+
+        private static let inStatus = "replicas being filled"
 
         private struct Seen: Sendable {
             var unfilled = false
@@ -63,7 +66,7 @@ extension ProcessSuite {
                             $0["node_id"].string == id && $0["role"].string == "learner"
                         }
                     }
-                    guard hasLearner, !seen.learners else { continue }
+                    guard hasLearner, !seen.status.contains(Self.inStatus) else { continue }
                     seen.learners = true
                     let url = "http://127.0.0.1:\(cluster.nodes[other].adminPort)"
                     seen.status = try await RoostProgram.run(
@@ -77,7 +80,7 @@ extension ProcessSuite {
 
         @Test("Each data directory in turn, under load: filled again, and nothing is lost", .timeLimit(.minutes(6)))
         func wipedInTurn() async throws {
-            try await ProcessCluster.run(settings: Self.settings) { cluster in
+            try await ProcessCluster.run(settings: Self.slow) { cluster in
                 let (alice, bob, talks) = try await prepare(cluster)
                 let load = Load(cluster, alice, "desk", to: talks)
                 try await load.run(at: 0, every: .milliseconds(20)) {
@@ -92,7 +95,7 @@ extension ProcessSuite {
                         try await cluster.ready([victim])
                         let seen = try await watch(cluster, victim)
                         #expect(seen.unfilled && seen.filling && seen.learners)
-                        #expect(seen.status.contains("replicas being filled"), "\(seen.status)")
+                        #expect(seen.status.contains(Self.inStatus), "\(seen.status)")
                     }
                 }
                 #expect(load.errors == [])
@@ -114,7 +117,7 @@ extension ProcessSuite {
             "A database with less than it confirmed is set aside, and filled again", .timeLimit(.minutes(6)),
             arguments: Loss.allCases)
         func confirmedAndGone(loss: Loss) async throws {
-            try await ProcessCluster.run { cluster in
+            try await ProcessCluster.run(settings: Self.patient) { cluster in
                 let (alice, bob, talks) = try await prepare(cluster)
                 let victim = 2
                 let data = "\(cluster.directory)/data/node-3"
@@ -124,7 +127,7 @@ extension ProcessSuite {
                 try cluster.start(victim)
                 try await cluster.ready([victim])
                 let load = Load(cluster, alice, "desk", to: talks)
-                try await load.run(at: 0, every: .milliseconds(5)) {
+                try await load.run(at: 0, every: .milliseconds(20)) {
                     try await eventually("many are accepted") { load.accepted.count >= 300 }
                     try await cluster.kill(victim)
                     let log = URL(fileURLWithPath: data + "/roost.db-wal")

@@ -153,7 +153,7 @@ extension ProcessSuite {
                 let talk = try await cluster.conversation("group", alice, with: [bob])
                 // The highest id is dialled by all the others, the lowest by none; two at once must find each other, too.
                 for (turn, movers) in [[2], [1, 2], [0]].enumerated() {
-                    let ports = FreePorts.take(movers.count)
+                    let ports = try FreePorts.take(movers.count)
                     try await cluster.kill(movers)
                     for (node, port) in zip(movers, ports) { try cluster.local.start(node, peerPort: port) }
                     try await cluster.ready(movers)

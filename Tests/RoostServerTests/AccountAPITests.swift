@@ -7,7 +7,7 @@ import Testing
 
 @testable import RoostServer
 
-@Suite(.timeLimit(.minutes(1))) struct AccountAPITests {
+@Suite(.timeLimit(.minutes(5))) struct AccountAPITests {
     @Test func registerLoginAndFind() async throws {
         try await TestServer.run { server in
             let connection = try await server.connect()

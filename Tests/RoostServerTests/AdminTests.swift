@@ -8,7 +8,7 @@ import Testing
 
 @testable import RoostServer
 
-@Suite(.timeLimit(.minutes(1))) struct AdminTests {
+@Suite(.timeLimit(.minutes(5))) struct AdminTests {
     @Test func healthFollowsThePhase() async throws {
         try await TestServer.run { server in
             let connection = try await server.connectAdmin()

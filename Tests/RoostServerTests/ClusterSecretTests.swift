@@ -8,7 +8,7 @@ import Testing
 
 @testable import RoostServer
 
-@Suite("The cluster's secret", .timeLimit(.minutes(1))) struct ClusterSecretTests {
+@Suite("The cluster's secret", .timeLimit(.minutes(5))) struct ClusterSecretTests {
     private static let secret = "0123456789abcdef"
     private static let record = FoundingRecord(
         clusterID: UUID128(high: 1, low: 2), cluster: "test", configurationHash: 3, partitions: 4, replication: 1,
@@ -17,12 +17,12 @@ import Testing
         node: "c", host: "127.0.0.1", peerPort: 1, clientPort: 2, adminPort: 3, since: 2)
 
     private func pair(
-        _ secrets: (a: String?, b: String?), removed: [NodeID] = [],
+        _ secrets: (a: String?, b: String?), removed: [NodeID] = [], handshake: TimeAmount = .milliseconds(200),
         _ body: (_ a: TestLink, _ b: TestLink, _ group: MultiThreadedEventLoopGroup) async throws -> Void
     ) async throws {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
         var limits = PeerLimits.test
-        limits.handshake = .milliseconds(200)
+        limits.handshake = handshake
         let b = try await TestLink.start(
             "b", on: group, peers: removed.isEmpty ? ["a": "127.0.0.1:1"] : [:], store: 2, epoch: 20, limits: limits,
             secret: secrets.b, removed: removed)
@@ -118,7 +118,7 @@ import Testing
     }
 
     @Test func joining() async throws {
-        try await pair((Self.secret, Self.secret)) { _, b, group in
+        try await pair((Self.secret, Self.secret), handshake: .seconds(60)) { _, b, group in
             let ring = Ring(version: 2, members: [Self.member])
             b.peer.joining.withLockedValue { joining in
                 joining = { .success(JoinGrant(record: Self.record, ring: Ring(version: 2, members: [$0]))) }
@@ -145,7 +145,7 @@ import Testing
     }
 
     @Test func withoutASecretNobodyJoins() async throws {
-        try await pair((nil, nil)) { _, b, group in
+        try await pair((nil, nil), handshake: .seconds(60)) { _, b, group in
             guard case .failure(let refusal) = try await ask(b, Self.secret, group) else {
                 Issue.record("joined without a secret")
                 return

@@ -7,7 +7,7 @@ import Testing
 
 @testable import RoostServer
 
-@Suite(.timeLimit(.minutes(1))) struct ConversationAPITests {
+@Suite(.timeLimit(.minutes(5))) struct ConversationAPITests {
     private let group = "5d2b1f0e-0000-4000-8000-000000000001"
 
     @Test func aGroupIsMadeAndRead() async throws {

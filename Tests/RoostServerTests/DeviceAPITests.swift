@@ -8,7 +8,7 @@ import Testing
 @testable import RoostServer
 
 /// Logging out, and one's devices.
-@Suite(.timeLimit(.minutes(1))) struct DeviceAPITests {
+@Suite(.timeLimit(.minutes(5))) struct DeviceAPITests {
     private func status(_ server: TestServer, _ token: String) async throws -> Int {
         try await server.connect().call("GET", "/api/conversations", token: token).status
     }

@@ -8,7 +8,7 @@ import Testing
 @testable import RoostServer
 
 /// What holds of every HTTP connection, whatever is asked.
-@Suite(.timeLimit(.minutes(1))) struct HTTPConnectionTests {
+@Suite(.timeLimit(.minutes(5))) struct HTTPConnectionTests {
     @Test func unknownPathsAndMethodsAreProblems() async throws {
         try await TestServer.run { server in
             let connection = try await server.connect()
@@ -118,7 +118,7 @@ import Testing
     }
 
     @Test func aBodyThatDoesNotComeTimesOut() async throws {
-        var limits = HTTPLimits(headMilliseconds: 30_000, maxBody: 10)
+        var limits = HTTPLimits.patient(maxBody: 10)
         limits.bodyMilliseconds = 20
         limits.lingerMilliseconds = 20
         try await TestServer.run(limits: limits) { server in
@@ -130,7 +130,7 @@ import Testing
     }
 
     @Test func anIdleConnectionIsClosed() async throws {
-        var limits = HTTPLimits(headMilliseconds: 30_000, maxBody: 10)
+        var limits = HTTPLimits.patient(maxBody: 10)
         limits.idleMilliseconds = 20
         try await TestServer.run(limits: limits) { server in
             let connection = try await server.connectAdmin()
@@ -237,7 +237,7 @@ import Testing
         ("GET /large HTTP/1.0\r\n\r\n", false), ("GET /large HTTP/1.1\r\nhost: x\r\n\r\n", true),
     ])
     func aLargeAnswerComesWhole(_ request: String, endsOutput: Bool) async throws {
-        var limits = HTTPLimits(headMilliseconds: 30_000, maxBody: 10)
+        var limits = HTTPLimits.patient(maxBody: 10)
         limits.lingerMilliseconds = 1
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let listener = try await HTTPListener.start(

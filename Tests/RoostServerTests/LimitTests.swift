@@ -9,7 +9,7 @@ import Testing
 @testable import RoostServer
 
 /// What one address, one user or one who guesses may do. The fake node's clock stands still unless a test moves it.
-@Suite(.timeLimit(.minutes(1))) struct LimitTests {
+@Suite(.timeLimit(.minutes(5))) struct LimitTests {
     private func login(_ server: TestServer, _ name: String, _ password: String) async throws -> TestResponse {
         try await server.connect().call(
             "POST", "/api/login", body: #"{"username":"\#(name)","password":"\#(password)"}"#)

@@ -7,7 +7,7 @@ import Testing
 
 @testable import RoostServer
 
-@Suite(.timeLimit(.minutes(1))) struct NIOTransportTests {
+@Suite(.timeLimit(.minutes(5))) struct NIOTransportTests {
     /// `b` listens, and `a` dials it.
     private func pair(
         limits: PeerLimits = .test,

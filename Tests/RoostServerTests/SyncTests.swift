@@ -7,7 +7,7 @@ import Testing
 
 @testable import RoostServer
 
-@Suite(.timeLimit(.minutes(1))) struct SyncTests {
+@Suite(.timeLimit(.minutes(5))) struct SyncTests {
     private static func message(_ conversation: UInt64, _ seq: UInt64) -> Message {
         Message(
             id: MessageID(UUID128(high: conversation, low: seq)),

@@ -6,7 +6,7 @@ import Testing
 
 @testable import RoostServer
 
-@Suite(.timeLimit(.minutes(1))) struct WebSocketAdmissionTests {
+@Suite(.timeLimit(.minutes(5))) struct WebSocketAdmissionTests {
     private func refusal(
         _ server: TestServer, user: UserID, query: String = "?device_id=d", protocols: String? = nil,
         headers: String = "", version: Int = 13
@@ -141,7 +141,7 @@ import Testing
     }
 }
 
-@Suite(.timeLimit(.minutes(1))) struct WebSocketSessionTests {
+@Suite(.timeLimit(.minutes(5))) struct WebSocketSessionTests {
     private func open(
         _ server: TestServer, with first: [UInt8] = []
     ) async throws -> (connection: TestConnection, session: FakeSession) {

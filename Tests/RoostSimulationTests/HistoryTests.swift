@@ -5,7 +5,7 @@ import RoostSimulation
 import Testing
 
 /// Contents as long as they may be: what is read in parts has no holes.
-@Suite(.timeLimit(.minutes(1))) struct HistoryTests {
+@Suite struct HistoryTests {
     private static let count = 130
 
     private func filled() throws -> (world: World, group: ConversationID, alice: UserID) {

@@ -33,7 +33,7 @@ import Testing
     }
 
     /// A leader that answers what it does not know yet: it was asked again in the same instant, and time stood still.
-    @Test(.timeLimit(.minutes(2))) func whoIsBehindIsNotAskedWithoutAPause() throws {
+    @Test func whoIsBehindIsNotAskedWithoutAPause() throws {
         let rule = try #require(PlantedRule.all.first { $0.name == "reads-unproven" })
         var options = Self.short(.partitions, seconds: 5)
         options.nodes = 3...3

@@ -1,4 +1,5 @@
 internal import Foundation
+internal import Synchronization
 
 /// TCP ports of loopback.
 enum FreePorts {
@@ -6,16 +7,20 @@ enum FreePorts {
     /// that is just being started again.
     private static let range = 15_000..<32_000
 
+    /// Given out by this process already: to somebody who has perhaps not bound it yet.
+    private static let given = Mutex<Set<Int>>([])
+
     /// Different ports, free now.
-    static func take(_ count: Int) -> [Int] {
-        var held: [Int: Int32] = [:]
-        while held.count < count {
+    static func take(_ count: Int) throws -> [Int] {
+        var ports: [Int] = []
+        for _ in range {
+            if ports.count == count { return ports.sorted() }
             let port = Int.random(in: range)
-            guard held[port] == nil, let descriptor = occupy(port) else { continue }
-            held[port] = descriptor
+            guard given.withLock({ $0.insert(port).inserted }), let descriptor = occupy(port) else { continue }
+            close(descriptor)
+            ports.append(port)
         }
-        for descriptor in held.values { close(descriptor) }
-        return held.keys.sorted()
+        throw Failure("no \(count) free ports from \(range.lowerBound) to \(range.upperBound - 1)")
     }
 
     /// A socket that listens there, for the caller to close; nil where the port is taken.

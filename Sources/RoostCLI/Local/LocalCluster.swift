@@ -50,7 +50,7 @@ final class LocalCluster: @unchecked Sendable {
         self.replication = replication ?? min(3, count)
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
         founders = count
-        let ports = FreePorts.take((count + spares) * 3)
+        let ports = try FreePorts.take((count + spares) * 3)
         nodes = (0..<count + spares).map {
             Node(
                 id: "node-\($0 + 1)", clientPort: ports[3 * $0], peerPort: ports[3 * $0 + 1],

@@ -168,7 +168,7 @@ struct TortureRun {
         try await load.waitForConnections(within: seconds) { _ in }
         // Caught up means that all is written, not that all is read.
         var faults: [String] = []
-        for _ in 0..<100 {
+        for _ in 0..<1_200 {
             faults = try await load.outcome().faults(plan)
             if faults.isEmpty { break }
             try await Task.sleep(for: .milliseconds(50))

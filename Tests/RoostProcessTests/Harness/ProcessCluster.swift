@@ -63,7 +63,7 @@ final class ProcessCluster: Sendable {
     func ready(_ which: [Int]? = nil) async throws {
         for node in which ?? Array(nodes.indices) {
             let child = try child(node)
-            try await eventually("\(nodes[node].id) is ready", within: .seconds(15)) {
+            try await eventually("\(nodes[node].id) is ready", within: .seconds(30)) {
                 if let status = child.status { throw HarnessError("\(self.nodes[node].id): \(status)") }
                 return (try? await self.admin(node, "/readyz"))?.status == 200
             }

@@ -14,7 +14,7 @@ struct HarnessError: Error, CustomStringConvertible {
 
 /// What the design promises as a time holds on a machine with room; a test machine is shared.
 enum Patience {
-    static let factor = ProcessInfo.processInfo.environment["ROOST_TEST_PATIENCE"].flatMap(Double.init) ?? 2
+    static let factor = ProcessInfo.processInfo.environment["ROOST_TEST_PATIENCE"].flatMap(Double.init) ?? 4
 
     static func times(_ promised: Duration) -> Duration { promised * factor }
 }

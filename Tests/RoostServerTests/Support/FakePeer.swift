@@ -52,6 +52,7 @@ struct TestLink {
         cluster: String = "test", clusterID: UUID128 = .zero, limits: PeerLimits = .test, port: Int = 0,
         secret: String? = nil, tls: PeerTLS? = nil, removed: [NodeID] = []
     ) async throws -> TestLink {
+        TestProcess.prepare()
         let loop = group.next()
         let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         let transport = try await loop.submit {

@@ -23,11 +23,12 @@ struct TestServer {
     /// - Parameter separateCore: the sessions' event loop is another than the sockets'.
     static func run(
         node: FakeNode = FakeNode(), separateCore: Bool = false, adminTokens: [(name: String, token: String)] = [],
-        limits: HTTPLimits = HTTPLimits(headMilliseconds: 30_000, maxBody: 1_024), maxConnections: Int = 100,
+        limits: HTTPLimits = .patient(), maxConnections: Int = 100,
         refusals: Int = 64, tls: ListenerTLS? = nil,
         logger: Logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
         _ body: (TestServer) async throws -> Void
     ) async throws {
+        TestProcess.prepare()
         let group = MultiThreadedEventLoopGroup(numberOfThreads: separateCore ? 2 : 1)
         let loop = group.next()
         let core = separateCore ? group.next() : loop
@@ -85,4 +86,19 @@ struct TestServer {
         guard let id = UsernameRules.userID(of: name) else { throw Problem.invalid("name") }
         return id
     }
+}
+
+extension HTTPLimits {
+    /// Of tests whose subject is no timeout: services share the threads of the pool with all other tests.
+    static func patient(maxBody: Int = 1_024) -> HTTPLimits {
+        var limits = HTTPLimits(headMilliseconds: 300_000, maxBody: maxBody)
+        limits.answerMilliseconds = 300_000
+        return limits
+    }
+}
+
+/// As a node begins: all tests run at once, with more descriptors than the usual limit.
+enum TestProcess {
+    private static let prepared: Void = ProcessSetup.apply()
+    static func prepare() { prepared }
 }

@@ -100,9 +100,10 @@ import Testing
         let ca = try TestAuthority()
         let files = try ca.issue("127.0.0.1")
         let tls = try ListenerTLS(certificate: files.certificate, key: files.key)
+        var limits = HTTPLimits.patient()
+        limits.headMilliseconds = headMilliseconds
         try await TestServer.run(
-            limits: HTTPLimits(headMilliseconds: headMilliseconds, maxBody: 1_024), maxConnections: maxConnections,
-            refusals: refusals, tls: tls
+            limits: limits, maxConnections: maxConnections, refusals: refusals, tls: tls
         ) { try await body($0, ca) }
     }
 

@@ -9,7 +9,7 @@ import Testing
 
 @testable import RoostServer
 
-@Suite("TLS between nodes", .timeLimit(.minutes(1))) struct PeerTLSTests {
+@Suite("TLS between nodes", .timeLimit(.minutes(5))) struct PeerTLSTests {
     private static let probe = PeerFrame.swim(SwimMessage(body: .ping(sequence: 7)))
 
     /// `b` listens, and `a` dials it.
