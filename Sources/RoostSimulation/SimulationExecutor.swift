@@ -23,6 +23,9 @@ package final class SimulationExecutor: SerialExecutor, TaskExecutor, @unchecked
     private var events: [Event] = []
     private var sequence: UInt64 = 0
     private var running = false
+    /// Steps since time went on.
+    private var stepsOfInstant = 0
+    private static let maxStepsOfInstant = 5_000_000
     /// Steps taken: jobs and events.
     package private(set) var steps: UInt64 = 0
 
@@ -70,6 +73,8 @@ package final class SimulationExecutor: SerialExecutor, TaskExecutor, @unchecked
         defer { running = was }
         while condition() {
             steps += 1
+            stepsOfInstant += 1
+            precondition(stepsOfInstant < Self.maxStepsOfInstant, "time stands still: something goes in circles")
             if !ready.isEmpty {
                 let pick = Int(generator.next() % UInt64(ready.count))
                 let job = ready.remove(at: pick)
@@ -78,9 +83,11 @@ package final class SimulationExecutor: SerialExecutor, TaskExecutor, @unchecked
             }
             guard let next = events.first, next.time <= deadline else {
                 now = max(now, deadline)
+                stepsOfInstant = 0
                 return false
             }
             let event = popEvent()
+            if event.time > now { stepsOfInstant = 0 }
             now = max(now, event.time)
             if event.timer?.isCancelled != true { event.body() }
         }

@@ -40,13 +40,18 @@ enum Connections {
             db.sqliteConnection,
             { pages, connection, name, count in
                 guard count >= Int(bitPattern: pages) else { return SQLITE_OK }
-                let code = sqlite3_wal_checkpoint_v2(connection, name, SQLITE_CHECKPOINT_PASSIVE, nil, nil)
-                switch code & 0xff {
-                // Another connection is at it, or reads what would be moved.
-                case SQLITE_BUSY, SQLITE_LOCKED: return SQLITE_OK
-                case SQLITE_FULL, SQLITE_READONLY: return SQLITE_OK
-                case _ where StoreError.isSpace(sqlite3_system_errno(connection)): return SQLITE_OK
-                default: return code
+                let code = ResultCode(
+                    rawValue: sqlite3_wal_checkpoint_v2(connection, name, SQLITE_CHECKPOINT_PASSIVE, nil, nil))
+                switch code.primaryResultCode {
+                // The first two: another connection is at it, or reads what would be moved.
+                case .SQLITE_BUSY, .SQLITE_LOCKED, .SQLITE_FULL, .SQLITE_READONLY: return SQLITE_OK
+                case .SQLITE_IOERR where StoreError.isOfRead(code): return code.rawValue
+                case .SQLITE_IOERR
+                where !StoreError.isOfSync(code) && StoreError.isSpace(sqlite3_system_errno(connection)):
+                    return SQLITE_OK
+                // As a sync that failed: what is done must not be taken for what may be tried again.
+                case .SQLITE_IOERR: return ResultCode.SQLITE_IOERR_FSYNC.rawValue
+                default: return code.rawValue
                 }
             }, UnsafeMutableRawPointer(bitPattern: pages))
     }

@@ -26,9 +26,7 @@ extension StoreError {
         case .SQLITE_CORRUPT, .SQLITE_NOTADB: return .corrupt(text)
         case .SQLITE_IOERR, .SQLITE_CANTOPEN:
             // A sector that can't be read is as lost as one that reads otherwise: nothing was written.
-            if [.SQLITE_IOERR_READ, .SQLITE_IOERR_SHORT_READ, .SQLITE_IOERR_CORRUPTFS].contains(code) {
-                return .corrupt(text)
-            }
+            if isOfRead(code) { return .corrupt(text) }
             let cause = isOfSync(code) || isSpace(systemError) ? systemError : refusal(in: directory) ?? systemError
             let reason = cause == 0 ? text : "\(text): \(String(cString: strerror(cause)))"
             return !isOfSync(code) && isSpace(cause) ? .full(reason) : .failed(reason)
@@ -46,8 +44,12 @@ extension StoreError {
     /// No space, read-only or above a quota: may pass.
     static func isSpace(_ code: CInt) -> Bool { code == ENOSPC || code == EROFS || code == EDQUOT }
 
+    static func isOfRead(_ code: ResultCode) -> Bool {
+        [.SQLITE_IOERR_READ, .SQLITE_IOERR_SHORT_READ, .SQLITE_IOERR_CORRUPTFS].contains(code)
+    }
+
     /// After a sync that failed nothing is known, whatever the reason.
-    private static func isOfSync(_ code: ResultCode) -> Bool {
+    static func isOfSync(_ code: ResultCode) -> Bool {
         code == .SQLITE_IOERR_FSYNC || code == .SQLITE_IOERR_DIR_FSYNC
     }
 

@@ -200,6 +200,37 @@ extension ProcessSuite {
             }
         }
 
+        /// False where that can't be done here.
+        private func limitFiles(of child: ChildProcess, to bytes: UInt, _ cluster: ProcessCluster) async throws -> Bool
+        {
+            let limit = try? ChildProcess(
+                "prlimit", ["--pid=\(child.pid)", "--fsize=\(bytes)"], log: cluster.directory + "/prlimit")
+            if try await limit?.exited() == .code(0) { return true }
+            print("skipped: no prlimit that may set a limit here")
+            return false
+        }
+
+        @Test("A disk that fails while the node drains ends it with its line", .timeLimit(.minutes(6)))
+        func failingDrain() async throws {
+            try await ProcessCluster.run { cluster in
+                let alice = try await cluster.account("alice", at: 0)
+                let bob = try await cluster.account("bob", at: 1)
+                let talk = try await cluster.conversation("group", alice, with: [bob], name: "talk")
+                let load = Load(cluster, alice, "desk", to: [talk])
+                try await load.run(at: 0, every: .milliseconds(5)) {
+                    try await eventually("some are accepted") { load.accepted.count >= 30 }
+                    let child = try cluster.child(2)
+                    child.kill(SIGSTOP)
+                    try await eventually("it stands still") { child.standsStill }
+                    guard try await limitFiles(of: child, to: 1, cluster) else { return }
+                    child.kill(SIGTERM)
+                    child.kill(SIGCONT)
+                    #expect(try await child.exited() == .code(74))
+                    #expect(child.errorLines.last?.hasPrefix("roost: writing to the database: ") == true)
+                }
+            }
+        }
+
         @Test(
             "Writes go well and the database can't take them up: the process ends, and has all of them",
             .timeLimit(.minutes(6)))
@@ -212,12 +243,7 @@ extension ProcessSuite {
                 let child = try cluster.child(0)
                 // Of a file: the write-ahead log stays below, the database comes to it.
                 let bytes: UInt = 32 << 20
-                let limit = try? ChildProcess(
-                    "prlimit", ["--pid=\(child.pid)", "--fsize=\(bytes)"], log: cluster.directory + "/prlimit")
-                guard try await limit?.exited() == .code(0) else {
-                    print("skipped: no prlimit that may set a limit here")
-                    return
-                }
+                guard try await limitFiles(of: child, to: bytes, cluster) else { return }
                 let content = String(repeating: "x", count: 60_000)
                 var accepted = 0
                 while child.status == nil, accepted < 2_000 {

@@ -97,6 +97,13 @@ extension ProcessSuite {
                     in: cluster.directory)
                 #expect(other.status == .code(73) && other.errors.contains("has changed since its survey"))
 
+                // Of all of them once more, now that they are of one generation: another one, on one machine.
+                let once = try await recover(
+                    cluster, "--from", "node-3", "--from", "node-4", "--from", "node-5", "--unsafe")
+                #expect(once.status == .code(0), "\(once.errors)")
+                #expect(once.output.contains("done: start node-3, node-4, node-5 now"), "\(once.output)")
+                for node in 3...5 { #expect(!FileManager.default.fileExists(atPath: data(node) + "/recovery")) }
+
                 for node in 2..<5 { try cluster.start(node) }
                 try await cluster.ready([2, 3, 4])
                 let files = try FileManager.default.contentsOfDirectory(atPath: data(3))

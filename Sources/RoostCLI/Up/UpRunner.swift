@@ -13,7 +13,8 @@ final class UpRunner: @unchecked Sendable {
     private let queue = DispatchQueue(label: "roost.up")
     private var supervisor: Supervisor
     private var children: [SupervisedProcess?]
-    /// By node: how many processes it has had, and how often the present one was found ended with nothing told.
+    /// By node: goes up with each process and each end, so that no end counts for a later process; and how often the
+    /// present one was found ended with nothing told.
     private var lives: [Int]
     private var untold: [Int]
     private var splitters: [[LineSplitter]]

@@ -106,7 +106,7 @@ package struct UnsafeRecovery: Sendable {
             configuration: best.replica.configuration, newest: best.replica, damaged: damaged.sorted())
     }
 
-    /// To be saved first: from then on nodes of the former generation are refused.
+    /// To be saved with the writes, not behind them: from then on nodes of the former generation are refused.
     package func facts(_ former: NodeFacts) -> NodeFacts {
         var facts = former
         facts.promised = nil

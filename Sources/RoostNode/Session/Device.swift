@@ -277,7 +277,7 @@ actor Device {
 
     private func backlogRead(_ conversation: ConversationID, after: UInt64, _ backlog: Backlog?) {
         guard socket != nil else { return }
-        guard let backlog, backlog.through > after || !backlog.messages.isEmpty else {
+        guard let backlog, backlog.through > after || !backlog.messages.isEmpty || backlog.lost != nil else {
             // It could not be read just now (no leader, storage busy), or whoever was asked is behind: again, later.
             _ = context.after(milliseconds: 200) { [weak self] in
                 self?.onCore { $0.endRead(conversation, through: nil, last: after) }

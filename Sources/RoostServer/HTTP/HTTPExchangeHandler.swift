@@ -99,7 +99,9 @@ final class HTTPExchangeHandler: ChannelInboundHandler, RemovableChannelHandler 
         case .waitingForHead, .readingBody:
             guard error is HTTPParserError else { return context.close(promise: nil) }
             finish(with: Problem(.badRequest, "invalid_http", "this is not HTTP/1.1 as this server takes it"), context)
-        case .answering, .ending, .lingering, .upgraded, .closed: context.close(promise: nil)
+        // What comes behind the last call is no call.
+        case .ending: break
+        case .answering, .lingering, .upgraded, .closed: context.close(promise: nil)
         }
     }
 
@@ -250,9 +252,8 @@ final class HTTPExchangeHandler: ChannelInboundHandler, RemovableChannelHandler 
         end(context)
     }
 
-    /// Ends our direction once all is written: while bytes are queued, that and closing throw them away. Then closes when
-    /// the client has or the time is over: closing at once, with bytes unread, would reset the connection, and the client
-    /// might lose the answer.
+    /// Ends our direction once all is written: closing throws away what is queued. Then closes when the client has or the
+    /// time is over: closing at once, with bytes unread, would reset the connection, and the client might lose the answer.
     private func end(_ context: ChannelHandlerContext) {
         if unwritten > 0 {
             if case .ending = state { return }

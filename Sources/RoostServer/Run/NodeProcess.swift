@@ -194,17 +194,20 @@ final class NodeProcess: Sendable {
     func announceLeft() { ProcessSetup.write("left \(own.id)\n") }
 
     /// The end of a node that can't go on.
-    func failure(_ line: String) async -> NodeRunError {
-        if await node.isRemoved { return NodeRunError(message: line, exitCode: NodeRunError.configuration) }
+    /// - Parameter isRemoved: of the node, as it says itself while its event loop runs.
+    func failure(_ line: String, isRemoved: Bool) -> NodeRunError {
+        if isRemoved { return NodeRunError(message: line, exitCode: NodeRunError.configuration) }
         let isDamage = DataDirectory.condemned(own.dataDirectory) != nil
         return NodeRunError(message: line, exitCode: isDamage ? NodeRunError.damaged : NodeRunError.inputOutput)
     }
 
-    /// Drains, then lets go of everything in the order in which it depends on each other.
-    func stop() async {
+    /// Drains, then lets go of everything in the order in which it depends on each other. Returns whether the node was
+    /// removed meanwhile: nobody can ask it any more.
+    func stop() async -> Bool {
         await node.drain()
         await client.stop()
         await node.stop()
+        let isRemoved = await node.isRemoved
         await transport.stop()
         await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
             storage.shutdown { continuation.resume() }
@@ -214,6 +217,7 @@ final class NodeProcess: Sendable {
         certificates.stop()
         await passwords.stop()
         try? await group.shutdownGracefully()
+        return isRemoved
     }
 
     private static func secretBytes(_ count: Int) -> [UInt8] {

@@ -43,10 +43,10 @@ package enum NodeRunner {
         for await event in events {
             switch event {
             case .serving: process.announce()
-            case .failed(let line): throw await process.failure(line)
+            case .failed(let line): throw process.failure(line, isRemoved: await node.isRemoved)
             case .left:
                 process.announceLeft()
-                try await stop(process, events, inbox)
+                try await stop(process, events, inbox, hasLeft: true)
                 logger.notice("stopped: this node has left the cluster, its data directory can be deleted")
                 return
             case .signal:
@@ -59,12 +59,13 @@ package enum NodeRunner {
 
     /// - Throws: what failed meanwhile.
     private static func stop(
-        _ process: NodeProcess, _ events: AsyncStream<RunEvent>, _ inbox: AsyncStream<RunEvent>.Continuation
+        _ process: NodeProcess, _ events: AsyncStream<RunEvent>, _ inbox: AsyncStream<RunEvent>.Continuation,
+        hasLeft: Bool = false
     ) async throws(NodeRunError) {
-        await process.stop()
+        let isRemoved = await process.stop()
         inbox.finish()
         for await event in events {
-            if case .failed(let line) = event { throw await process.failure(line) }
+            if case .failed(let line) = event { throw process.failure(line, isRemoved: isRemoved && !hasLeft) }
         }
     }
 

@@ -16,6 +16,8 @@ package struct RecoveryRunner {
     }
 
     private let survivors: [Survivor]
+    /// Of survivors elsewhere.
+    private let elsewhere: [SurvivorSurvey]
     package let plan: UnsafeRecovery
     /// What speaks against a survivor: what it lacks of what it had confirmed, by its own mark, and why it was to be set
     /// aside.
@@ -52,6 +54,7 @@ package struct RecoveryRunner {
             }
         }
         self.survivors = survivors
+        self.elsewhere = elsewhere
         self.losses = losses
         do throws(UnsafeRecovery.Refusal) {
             plan = try UnsafeRecovery(survivors.map(\.survey) + elsewhere)
@@ -112,12 +115,13 @@ package struct RecoveryRunner {
         try keepSurveys()
         for survivor in survivors {
             do throws(StoreError) {
+                // First: what is recovered must not be set aside.
+                try DataDirectory.pardon(survivor.directory)
                 if !survivor.isDone {
                     try survivor.store.commit(
                         plan.writes(of: survivor.survey.node), facts: plan.facts(survivor.facts))
                 }
                 try survivor.store.close()
-                try DataDirectory.pardon(survivor.directory)
             } catch {
                 throw .opening(error, directory: survivor.directory)
             }
@@ -125,6 +129,7 @@ package struct RecoveryRunner {
         for survivor in survivors { try? FileManager.default.removeItem(atPath: Self.kept(survivor.directory)) }
     }
 
+    /// Synced: a survivor that has changed can't be surveyed again.
     private func keepSurveys() throws(NodeRunError) {
         guard survivors.count > 1, !survivors.contains(where: \.isDone) else { return }
         for survivor in survivors {
@@ -136,7 +141,23 @@ package struct RecoveryRunner {
                 throw NodeRunError(
                     message: "\(directory): \(error.localizedDescription)", exitCode: NodeRunError.cannotCreate)
             }
-            for other in survivors { try SurveyFile(other.survey).write("\(directory)/\(other.survey.node).json") }
+            for survey in survivors.map(\.survey) + elsewhere {
+                let path = "\(directory)/\(survey.node).json"
+                try SurveyFile(survey).write(path)
+                try Self.sync(path)
+            }
+            try Self.sync(directory)
+            try Self.sync(survivor.directory)
+        }
+    }
+
+    private static func sync(_ path: String) throws(NodeRunError) {
+        let descriptor = Foundation.open(path, O_RDONLY | O_CLOEXEC)
+        defer { if descriptor >= 0 { close(descriptor) } }
+        guard descriptor >= 0, fsync(descriptor) == 0 else {
+            throw NodeRunError(
+                message: "\(path) can't be synced: \(String(cString: strerror(errno)))",
+                exitCode: NodeRunError.cannotCreate)
         }
     }
 

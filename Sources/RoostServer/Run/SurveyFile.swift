@@ -68,7 +68,7 @@ struct SurveyFile: Codable {
             try encoder.encode(self).write(to: URL(fileURLWithPath: path), options: .withoutOverwriting)
         } catch {
             throw NodeRunError(
-                message: "--save \(path): \(error.localizedDescription)", exitCode: NodeRunError.cannotCreate)
+                message: "\(path) can't be written: \(error.localizedDescription)", exitCode: NodeRunError.cannotCreate)
         }
     }
 
