@@ -222,11 +222,12 @@ extension ProcessSuite {
                     let child = try cluster.child(2)
                     child.kill(SIGSTOP)
                     try await eventually("it stands still") { child.standsStill }
-                    guard try await limitFiles(of: child, to: 1, cluster) else { return }
+                    guard try await limitFiles(of: child, to: 65_536, cluster) else { return }
                     child.kill(SIGTERM)
                     child.kill(SIGCONT)
                     #expect(try await child.exited() == .code(74))
-                    #expect(child.errorLines.last?.hasPrefix("roost: writing to the database: ") == true)
+                    #expect(
+                        child.errorLines.last?.hasPrefix("roost: writing to the database: ") == true, "\(child.errors)")
                 }
             }
         }
