@@ -222,12 +222,45 @@ import Testing
         }
     }
 
-    private struct Large: HTTPService {
+    private final class Large: HTTPService {
         /// More than two sockets' buffers take.
         static let size = 24 << 20
+        let asked = NIOLockedValueBox(0)
         func answer(_ call: HTTPCall) async -> HTTPAnswer {
-            let size = call.head.uri == "/large" ? Self.size : 0
+            let isLarge = call.head.uri == "/large"
+            if isLarge { asked.withLockedValue { $0 += 1 } }
+            let size = isLarge ? Self.size : 0
             return .reply(HTTPReply(status: .ok, body: ByteBuffer(repeating: 7, count: size)))
+        }
+    }
+
+    private func serving(
+        _ limits: HTTPLimits, _ body: (Large, HTTPListener) async throws -> Void
+    ) async throws {
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let service = Large()
+        let listener = try await HTTPListener.start(
+            group: group, host: "127.0.0.1", port: 0, limits: limits, connections: ConnectionLimits(total: 9),
+            service: service)
+        do { try await body(service, listener) } catch { Issue.record(error) }
+        await listener.stop()
+        try await group.shutdownGracefully()
+    }
+
+    /// Who takes no answers is given no more: they would lie in memory.
+    @Test func whoTakesNoAnswerIsNotAnsweredFurther() async throws {
+        try await serving(.patient(maxBody: 10)) { service, listener in
+            let connection = try await TestConnection.connect(port: listener.port)
+            try await connection.stopReading()
+            try await connection.send(String(repeating: "GET /large HTTP/1.1\r\nhost: x\r\n\r\n", count: 3))
+            let other = try await TestConnection.connect(port: listener.port)
+            for _ in 0..<50 { #expect(try await other.call("GET", "/").status == 200) }
+            #expect(service.asked.withLockedValue { $0 } == 1)
+            try await connection.startReading()
+            for _ in 0..<3 { #expect(try await connection.response().body.readableBytes == Large.size) }
+            #expect(service.asked.withLockedValue { $0 } == 3)
+            await connection.close()
+            await other.close()
         }
     }
 
@@ -239,22 +272,18 @@ import Testing
     func aLargeAnswerComesWhole(_ request: String, endsOutput: Bool) async throws {
         var limits = HTTPLimits.patient(maxBody: 10)
         limits.lingerMilliseconds = 1
-        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-        let listener = try await HTTPListener.start(
-            group: group, host: "127.0.0.1", port: 0, limits: limits, connections: ConnectionLimits(total: 9),
-            service: Large())
-        let connection = try await TestConnection.connect(port: listener.port)
-        try await connection.stopReading()
-        try await connection.send(request)
-        if endsOutput { try await connection.endOutput() }
-        // Meanwhile the server has written what fits, and waited for longer than it lingers.
-        let other = try await TestConnection.connect(port: listener.port)
-        for _ in 0..<50 { #expect(try await other.call("GET", "/").status == 200) }
-        try await connection.startReading()
-        #expect(try await connection.response().body.readableBytes == Large.size)
-        await connection.close()
-        await other.close()
-        await listener.stop()
-        try await group.shutdownGracefully()
+        try await serving(limits) { _, listener in
+            let connection = try await TestConnection.connect(port: listener.port)
+            try await connection.stopReading()
+            try await connection.send(request)
+            if endsOutput { try await connection.endOutput() }
+            // Meanwhile the server has written what fits, and waited for longer than it lingers.
+            let other = try await TestConnection.connect(port: listener.port)
+            for _ in 0..<50 { #expect(try await other.call("GET", "/").status == 200) }
+            try await connection.startReading()
+            #expect(try await connection.response().body.readableBytes == Large.size)
+            await connection.close()
+            await other.close()
+        }
     }
 }

@@ -24,8 +24,8 @@ package struct HTTPLimits: Sendable {
     }
 }
 
-/// One HTTP/1.1 connection: reads a call whole, has it answered, writes the answer; one call at a time, and while one
-/// is answered the socket is not read. Every wait for the client has a deadline.
+/// One HTTP/1.1 connection: reads a call whole, has it answered, writes the answer; one call at a time, and until its
+/// answer is written the socket is not read. Every wait for the client has a deadline.
 final class HTTPExchangeHandler: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias OutboundOut = HTTPServerResponsePart
@@ -34,6 +34,8 @@ final class HTTPExchangeHandler: ChannelInboundHandler, RemovableChannelHandler 
         case waitingForHead
         case readingBody(HTTPCall)
         case answering(HTTPRequestHead)
+        /// The answer is being written: a client that takes none is asked for no more.
+        case writing
         /// The last answer is being written; what still comes is thrown away.
         case ending
         /// The last answer is written, and our direction ended.
@@ -74,10 +76,9 @@ final class HTTPExchangeHandler: ChannelInboundHandler, RemovableChannelHandler 
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         let part = unwrapInboundIn(data)
-        if case .answering = state {
-            waiting.append(part)
-        } else {
-            take(part, context)
+        switch state {
+        case .answering, .writing: waiting.append(part)
+        case .waitingForHead, .readingBody, .ending, .lingering, .upgraded, .closed: take(part, context)
         }
     }
 
@@ -86,7 +87,7 @@ final class HTTPExchangeHandler: ChannelInboundHandler, RemovableChannelHandler 
             inputEnded = true
             // An answer under way is still written.
             switch state {
-            case .answering, .ending: break
+            case .answering, .writing, .ending: break
             case .waitingForHead, .readingBody: end(context)
             case .lingering, .upgraded, .closed: context.close(promise: nil)
             }
@@ -99,6 +100,7 @@ final class HTTPExchangeHandler: ChannelInboundHandler, RemovableChannelHandler 
         case .waitingForHead, .readingBody:
             guard error is HTTPParserError else { return context.close(promise: nil) }
             finish(with: Problem(.badRequest, "invalid_http", "this is not HTTP/1.1 as this server takes it"), context)
+        case .writing: end(context)
         // What comes behind the last call is no call.
         case .ending: break
         case .answering, .lingering, .upgraded, .closed: context.close(promise: nil)
@@ -199,12 +201,20 @@ final class HTTPExchangeHandler: ChannelInboundHandler, RemovableChannelHandler 
         written.futureResult.whenComplete { _ in
             let (handler, context) = bound.value
             handler.unwritten -= 1
-            if case .ending = handler.state { handler.end(context) }
+            switch handler.state {
+            case .writing: handler.next(context)
+            case .ending: handler.end(context)
+            case .waitingForHead, .readingBody, .answering, .lingering, .upgraded, .closed: break
+            }
         }
         context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: written)
     }
 
     private func next(_ context: ChannelHandlerContext) {
+        guard unwritten == 0 else {
+            state = .writing
+            return arm(limits.writeMilliseconds, context)
+        }
         state = .waitingForHead
         arm(limits.idleMilliseconds, context)
         while let part = waiting.popFirst() {
@@ -287,7 +297,7 @@ final class HTTPExchangeHandler: ChannelInboundHandler, RemovableChannelHandler 
             write(
                 Problem.unavailable("no answer in time; the outcome is unknown").reply, to: head, closes: true, context)
             end(context)
-        case .waitingForHead, .ending, .lingering: context.close(promise: nil)
+        case .waitingForHead, .writing, .ending, .lingering: context.close(promise: nil)
         case .upgraded, .closed: break
         }
     }
