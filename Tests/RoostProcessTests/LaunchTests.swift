@@ -116,10 +116,9 @@ extension ProcessSuite {
         func single() async throws {
             try await ProcessCluster.run(nodes: 1) { cluster in
                 let own = cluster.nodes[0]
-                #expect(
-                    try cluster.child(0).output
-                        == "ready node-1 client=http://127.0.0.1:\(own.clientPort) admin=http://127.0.0.1:\(own.adminPort)\n"
-                )
+                let line =
+                    "ready node-1 client=http://127.0.0.1:\(own.clientPort) admin=http://127.0.0.1:\(own.adminPort)\n"
+                try await eventually("it says so") { try cluster.child(0).output == line }
                 #expect(
                     try cluster.child(0).errors.contains("WARN  replication is 1: each message is on one node alone"))
                 let alice = try await cluster.account("alice")
